@@ -1,0 +1,121 @@
+"""The bands of methods on a dataset of one feature: a panel each, on shared axes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from variational_bnn._axes import DOTS_PER_INCH, GREY, LIGHT, REGION_SHADES, TEXT, TITLE, Style, plain
+from variational_bnn.base import REGIONS, Array, require, require_known
+
+EPISTEMIC_ALPHA, TOTAL_ALPHA = 0.45, 0.18
+
+
+def bands(
+    predictions: pd.DataFrame,
+    data: pd.DataFrame,
+    target: str | None,
+    methods: Sequence[str] | None,
+    looks: Mapping[str, Style],
+) -> Figure:
+    require(len(predictions) > 0 and bool(predictions["x"].notna().all()), "bands need exactly one feature, x has NaN")
+    outputs, known = list(predictions["output"].unique()), list(predictions["method"].unique())
+    target = outputs[0] if target is None else target
+    require_known("target", target, outputs)
+    shown = known if methods is None else list(methods)
+    for method in shown:
+        require_known("method", method, known)
+    panels = {method: _first_seed(predictions, method, target) for method in shown}
+    limits = _limits(panels.values(), data[target].to_numpy())
+    figure, grid = _grid(len(shown))
+    grid[0, 0].set_ylim(limits)
+    for position, (ax, method) in enumerate(zip(grid.flat, shown, strict=False)):
+        _draw_panel(ax, panels[method], looks[method], limits)
+        ax.plot(data.iloc[:, 0], data[target], "o", color="black", markersize=4.5, zorder=5, label="training data")
+        title = ax.set_title(method, loc="left", pad=22, fontsize=TITLE, fontweight="bold", color=looks[method].colour)
+        title.set_in_layout(False)
+        if position + grid.shape[1] >= len(shown):
+            ax.tick_params(labelbottom=True)
+            ax.set_xlabel(data.columns[0], fontsize=TEXT)
+        if position % grid.shape[1] == 0:
+            ax.set_ylabel(target, fontsize=TEXT)
+    figure.legend(handles=_legend(), loc="outside lower center", ncols=4, frameon=False, fontsize=TEXT)
+    return figure
+
+
+def _grid(panels: int) -> tuple[Figure, npt.NDArray[np.object_]]:
+    """Axes in rows of at most four; those that are not needed are off."""
+    columns = panels if panels < 4 else 2 if panels == 4 else 3 if panels < 10 else 4
+    rows = math.ceil(panels / columns)
+    room_for_titles = ConstrainedLayoutEngine(h_pad=0.27, w_pad=0.08)
+    figure = Figure(figsize=(max(4.2 * columns, 8), 3.4 * rows + 0.9), dpi=DOTS_PER_INCH, layout=room_for_titles)
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    for ax in grid.flat[panels:]:
+        ax.set_axis_off()
+    return figure, grid
+
+
+def _first_seed(predictions: pd.DataFrame, method: str, target: str) -> pd.DataFrame:
+    rows = predictions[(predictions["method"] == method) & (predictions["output"] == target)]
+    rows = rows[rows["seed"] == rows["seed"].iloc[0]].sort_values("x")
+    epistemic = np.sqrt(rows["epistemic_variance"])
+    total = np.sqrt(rows["epistemic_variance"] + rows["aleatoric_variance"])
+    rows = rows.assign(epistemic=epistemic, low=rows["mean"] - 2 * total, high=rows["mean"] + 2 * total)
+    return rows
+
+
+def _limits(panels: Iterable[pd.DataFrame], targets: Array) -> tuple[float, float]:
+    """What the bands need, but at most the targets' range stretched by itself on either side."""
+    low, high = float(targets.min()), float(targets.max())
+    everything = pd.concat(panels)
+    wanted_low, wanted_high = min(low, everything["low"].min()), max(high, everything["high"].max())
+    bottom, top = max(wanted_low, low - (high - low)), min(wanted_high, high + (high - low))
+    margin = 0.05 * (top - bottom)
+    return bottom - margin, top + margin
+
+
+def _draw_panel(ax: Axes, rows: pd.DataFrame, look: Style, limits: tuple[float, float]) -> None:
+    x, mean, epistemic = (rows[name].to_numpy() for name in ("x", "mean", "epistemic"))
+    low, high = rows["low"].to_numpy(), rows["high"].to_numpy()
+    edges = np.concatenate([x[:1], (x[1:] + x[:-1]) / 2, x[-1:]])
+    for region in REGIONS:
+        for start, stop in _runs(rows["region"].to_numpy() == region):
+            ax.axvspan(edges[start], edges[stop], color=REGION_SHADES[region], linewidth=0, zorder=0)
+    ax.fill_between(x, low, high, color=look.colour, alpha=TOTAL_ALPHA, linewidth=0, label="total")
+    band = (mean - 2 * epistemic, mean + 2 * epistemic)
+    ax.fill_between(x, *band, color=look.colour, alpha=EPISTEMIC_ALPHA, linewidth=0, label="epistemic")
+    ax.plot(x, mean, color=look.colour, linewidth=2.2, label="mean")
+    for outside, height, marker in ((low < limits[0], 0.03, "v"), (high > limits[1], 0.97, "^")):
+        middles = [(x[start] + x[stop - 1]) / 2 for start, stop in _runs(outside)]
+        ax.plot(middles, [height] * len(middles), marker, color=GREY, markersize=9, transform=ax.get_xaxis_transform())
+    note = "epistemic sd is 0" if not epistemic.any() else ""
+    if low.min() < limits[0] or high.max() > limits[1]:
+        note = f"reaches {low.min():.3g} and {high.max():.3g}".replace("-", "\N{MINUS SIGN}")
+    ax.annotate(note, (0, 1), (0, 5), "axes fraction", "offset points", fontsize=TEXT - 1, color=GREY, in_layout=False)
+    ax.margins(x=0)
+    plain(ax)
+
+
+def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where each run of true values starts and, exclusively, stops."""
+    changes = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
+    return list(zip(changes[::2].tolist(), changes[1::2].tolist(), strict=True))
+
+
+def _legend() -> list[Line2D | Patch]:
+    handles: list[Line2D | Patch] = [
+        Line2D([], [], color="black", marker="o", linestyle="", markersize=5, label="training data"),
+        Line2D([], [], color=GREY, linewidth=2.2, label="predictive mean"),
+        Patch(color=GREY, alpha=0.65, linewidth=0, label="epistemic \N{PLUS-MINUS SIGN}2 sd"),
+        Patch(color=GREY, alpha=0.25, linewidth=0, label="total \N{PLUS-MINUS SIGN}2 sd"),
+    ]
+    return handles + [Patch(facecolor=REGION_SHADES[r], edgecolor=LIGHT, label=f"{r} the data") for r in REGIONS]

@@ -1,0 +1,34 @@
+"""The one place that imports tf_keras and TensorFlow Probability.
+
+TFP's layers live on `tf_keras` (Keras 2); `tf.keras` of TensorFlow 2.16 and later is Keras 3 and does not take them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+
+__all__ = ["PACKAGE", "require_model", "tf", "tf_keras", "tfd", "tfp"]
+
+tfd = tfp.distributions
+
+PACKAGE = "variational_bnn"
+"""Under which classes and functions are registered, so that `.keras` files name them instead of holding code."""
+
+
+def require_model(model: Any) -> None:
+    """Refuse what is not a tf_keras model.
+
+    Raises:
+        TypeError: If the model is one of Keras 3, or none at all.
+    """
+    if isinstance(model, tf_keras.Model):
+        return
+    kind = f"{type(model).__module__}.{type(model).__qualname__}"
+    hint = ""
+    if kind.startswith("keras.") or any(c.__module__.startswith("keras.") for c in type(model).__mro__):
+        hint = ", a Keras 3 model: TFP works with Keras 2, so build it with `import tf_keras` instead of `tf.keras`"
+    raise TypeError(f"model must be a tf_keras.Model, got {kind}{hint}")

@@ -1,0 +1,344 @@
+"""The architecture on one page: what is described, what is measured, and the two protocols between them.
+
+A `Dataset` and a `Network` go into a `Method`; out comes a `Posterior`, whose `Predictive` splits the variance of y
+into what the model does not know (epistemic) and what it takes for noise (aleatoric). Measured by region, that is a
+`Result`. No TensorFlow here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+NEAR, BETWEEN, BEYOND = REGIONS = ("near", "between", "beyond")
+ACTIVATIONS = ("elu", "gelu", "linear", "relu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh")
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise `ValueError(message)` unless the condition holds: the one way in which input is refused."""
+    if not condition:
+        raise ValueError(message)
+
+
+def is_positive(value: object) -> bool:
+    """Whether the value is a finite number above zero."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+
+
+def require_count(name: str, value: object) -> None:
+    """Refuse anything but a whole number of at least 1."""
+    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    require(whole and value >= 1, f"{name} must be a whole number >= 1, got {value!r}")  # type: ignore[operator]
+
+
+def require_seed(seed: object) -> None:
+    """Refuse anything but a whole number of at least 0."""
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    require(whole and seed >= 0, f"seed must be a whole number >= 0, got {seed!r}")  # type: ignore[operator]
+
+
+def require_known(kind: str, name: object, known: Sequence[str]) -> None:
+    """Refuse a name that is not among the known ones, which the message lists."""
+    require(name in known, f"unknown {kind} {name!r}; known: {', '.join(known)}")
+
+
+def finite_table(name: str, values: npt.ArrayLike, columns: Sequence[str] = ()) -> Array:
+    """Return the values as a read-only `[N, columns]` float64 table.
+
+    Args:
+        name: What the message calls the table.
+        values: `[N]` or `[N, C]` numbers; a vector is taken for one column.
+        columns: Names of the columns, for the message; their numbers by default.
+
+    Raises:
+        ValueError: If a value is not a number, is NaN or infinite (the row, counted from 0, and the column are
+            named), or if the shape is neither `[N]` nor `[N, C]`, or a size is 0.
+    """
+    try:
+        table = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must hold numbers: {error}") from error
+    table = table[:, None] if table.ndim == 1 else table
+    require(table.ndim == 2 and table.size > 0, f"{name} must have shape [N, columns], got {list(table.shape)}")
+    bad = np.argwhere(~np.isfinite(table))
+    if len(bad):
+        row, column = bad[0]
+        label = repr(columns[column]) if columns else str(column)
+        raise ValueError(f"{name} must be finite, got {table[row, column]} in row {row}, column {label}")
+    table.flags.writeable = False
+    return table
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset:
+    """A regression table: the rows to train on and, where there are labels to test with, held-out rows by region.
+
+    Attributes:
+        name: What tables and figures call it.
+        x: Training inputs `[N, F]`.
+        y: Training targets `[N, D]`, in the units that everything is reported in.
+        feature_names: F names.
+        target_names: D names.
+        x_test: Held-out inputs `[M, F]`, or None.
+        y_test: Held-out targets `[M, D]`, or None.
+        test_regions: `[M]` strings of `REGIONS`, where the split put each held-out row; None without such rows.
+
+    Raises:
+        ValueError: If a value is missing or infinite, a size does not fit, there are fewer than two training rows,
+            or a feature or a target is constant over the training rows.
+    """
+
+    name: str
+    x: Array
+    y: Array
+    feature_names: tuple[str, ...] = ()
+    target_names: tuple[str, ...] = ()
+    x_test: Array | None = None
+    y_test: Array | None = None
+    test_regions: npt.NDArray[np.str_] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the tables and give unnamed columns their names."""
+        self._set(x=finite_table("x", self.x, self.feature_names), y=finite_table("y", self.y, self.target_names))
+        self._set(
+            feature_names=tuple(self.feature_names) or _numbered("x", self.x.shape[1]),
+            target_names=tuple(self.target_names) or _numbered("y", self.y.shape[1]),
+        )
+        sizes = f"got {list(self.x.shape)} and {list(self.y.shape)}"
+        require(len(self.x) == len(self.y), f"x and y must have as many rows, {sizes}")
+        require(len(self.x) >= 2, f"dataset {self.name!r} needs at least 2 training rows, got {len(self.x)}")
+        for kind, table, names in (("feature", self.x, self.feature_names), ("target", self.y, self.target_names)):
+            require(len(names) == table.shape[1], f"{table.shape[1]} {kind} names are wanted, got {len(names)}")
+            for column, name in enumerate(names):
+                values = table[:, column]
+                constant = values.min() == values.max()
+                require(not constant, f"{kind} {name!r} is constant over the training rows (always {values[0]:g})")
+        if self.x_test is not None:
+            self._check_held_out()
+
+    def _check_held_out(self) -> None:
+        require(
+            self.y_test is not None and self.test_regions is not None,
+            "x_test comes with y_test and test_regions",
+        )
+        self._set(
+            x_test=finite_table("x_test", self.x_test, self.feature_names),  # type: ignore[arg-type]
+            y_test=finite_table("y_test", self.y_test, self.target_names),  # type: ignore[arg-type]
+            test_regions=np.asarray(self.test_regions, dtype=np.str_),
+        )
+        rows = {len(self.x_test), len(self.y_test), len(self.test_regions)}  # type: ignore[arg-type]
+        require(len(rows) == 1, f"x_test, y_test and test_regions must have as many rows, got {sorted(rows)}")
+        for region in np.unique(self.test_regions):  # type: ignore[arg-type]
+            require_known("region", region, REGIONS)
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+
+def _numbered(letter: str, count: int) -> tuple[str, ...]:
+    return (letter,) if count == 1 else tuple(f"{letter}{i}" for i in range(count))
+
+
+@runtime_checkable
+class Likelihood(Protocol):
+    """How the parameters that a network puts out become a distribution of y."""
+
+    def num_parameters(self, output_size: int) -> int:
+        """Parameters that the network puts out for each row."""
+        ...
+
+    def num_shared_parameters(self, output_size: int) -> int:
+        """Trained parameters that do not depend on the row."""
+        ...
+
+    def distribution(self, parameters: Any, shared: Any) -> Any:
+        """The tfp distribution, event shape `[D]`, of row parameters `[..., P]` and shared ones `[Q]`."""
+        ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values from which the same likelihood is made again."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """The description of a fully connected network, which every builder and reference reads.
+
+    Prior: with `prior_scale` s, each weight of a layer is N(0, s^2 / fan-in) and each bias N(0, s^2), so that the
+    functions' scale does not depend on the width (Neal 1996). With `scale_prior_by_fan_in=False` all are N(0, s^2).
+
+    Attributes:
+        input_shape: Shape of one row of x; more than one axis is flattened.
+        output_size: D, the number of targets.
+        hidden_units: Units of each hidden layer; empty for linear regression.
+        activation: Of the hidden layers, one of `ACTIVATIONS`.
+        likelihood: Of y, for instance `Normal()`.
+        prior_scale: s above, in the units of the standardised or raw values that the network is given.
+        scale_prior_by_fan_in: Whether the weights' prior variance is divided by the fan-in.
+
+    Raises:
+        ValueError: If a size is not a whole number >= 1, the scale is not > 0, or the activation is unknown.
+        TypeError: If the likelihood is none.
+    """
+
+    input_shape: tuple[int, ...]
+    output_size: int
+    hidden_units: tuple[int, ...] = (50,)
+    activation: str = "relu"
+    likelihood: Likelihood
+    prior_scale: float = 1.0
+    scale_prior_by_fan_in: bool = True
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        for name in ("input_shape", "hidden_units"):
+            sizes = getattr(self, name)
+            require(isinstance(sizes, (tuple, list)), f"{name} must be a tuple of whole numbers, got {sizes!r}")
+            for size in sizes:
+                require_count(name, size)
+            object.__setattr__(self, name, tuple(int(size) for size in sizes))
+        require(len(self.input_shape) > 0, "input_shape must have at least one axis, got ()")
+        require_count("output_size", self.output_size)
+        require_known("activation", self.activation, ACTIVATIONS)
+        require(is_positive(self.prior_scale), f"prior_scale must be > 0, got {self.prior_scale!r}")
+        if not isinstance(self.likelihood, Likelihood):
+            raise TypeError(f"likelihood must be a Likelihood such as Normal(), got {self.likelihood!r}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for settings files."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        return {**fields, "likelihood": self.likelihood.to_dict()}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Predictive:
+    """What a posterior says of y at N inputs, D outputs each.
+
+    The law of total variance, over the draws: Var[y] = Var_draws(E[y given draw]) + E_draws(Var[y given draw]).
+
+    Attributes:
+        mean: `[N, D]`, the units of y.
+        epistemic_variance: `[N, D]`, squared units of y: how much the draws disagree.
+        aleatoric_variance: `[N, D]`, squared units of y: the noise that the draws agree there is.
+        log_likelihood: `[N, D]` targets to `[N]` log densities, the log of the mean over the same draws.
+    """
+
+    mean: Array
+    epistemic_variance: Array
+    aleatoric_variance: Array
+    log_likelihood: Callable[[Array], Array] = field(repr=False)
+
+    @property
+    def variance(self) -> Array:
+        """Total variance `[N, D]`, the exact sum of its two parts."""
+        return self.epistemic_variance + self.aleatoric_variance
+
+    def log_prob(self, y: npt.ArrayLike) -> Array:
+        """Log predictive density `[N]` of targets `[N, D]`, or `[N]` if D = 1, in nats.
+
+        Raises:
+            ValueError: If the targets' shape is not the predictive's, or a target is not finite.
+        """
+        targets = finite_table("y", y)
+        shape = list(self.mean.shape)
+        require(targets.shape == self.mean.shape, f"y must have shape {shape}, got {list(targets.shape)}")
+        return self.log_likelihood(targets)
+
+    def in_units(self, *, shift: Array, scale: Array) -> Predictive:
+        """The predictive of `shift + scale * y`; shift and scale are `[D]`, scale > 0."""
+        return Predictive(
+            mean=shift + scale * self.mean,
+            epistemic_variance=scale**2 * self.epistemic_variance,
+            aleatoric_variance=scale**2 * self.aleatoric_variance,
+            log_likelihood=lambda y: self.log_likelihood((y - shift) / scale) - np.log(scale).sum(),
+        )
+
+
+class Posterior(Protocol):
+    """What a method returns: a distribution over functions."""
+
+    num_parameters: int
+    """How many numbers were trained."""
+
+    def predict(self, x: Array, *, num_samples: int, seed: int) -> Predictive:
+        """The predictive at `[N, F]` inputs from S draws."""
+        ...
+
+    def sample_functions(self, x: Array, *, num_samples: int, seed: int) -> npt.NDArray[np.float32]:
+        """Coherent draws `[S, N, D]` of E[y given x, draw]."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How a method is trained.
+
+    Attributes:
+        steps: Gradient steps.
+        batch_size: Rows a step; all of them where there are fewer.
+        learning_rate: Of Adam, at the start; it falls to zero along a cosine.
+    """
+
+    steps: int = 5000
+    batch_size: int = 256
+    learning_rate: float = 0.01
+
+    def __post_init__(self) -> None:
+        """Check every field."""
+        require_count("steps", self.steps)
+        require_count("batch_size", self.batch_size)
+        require(is_positive(self.learning_rate), f"learning_rate must be > 0, got {self.learning_rate!r}")
+
+
+class Method(Protocol):
+    """`(dataset, network, training, seed) -> posterior`, in the units that the dataset is given in."""
+
+    def __call__(self, dataset: Dataset, network: Network, training: Training, seed: int) -> Posterior:
+        """Fit the network to the training rows."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One row: a method on a dataset, from one seed, in one region.
+
+    Attributes:
+        dataset: Its name.
+        method: Its name in `METHODS`.
+        seed: Of the initial values, the training noise and the draws.
+        region: One of `REGIONS`.
+        queries: How many inputs the means below are over.
+        epistemic_variance: Mean over the region's inputs and outputs, squared units of y.
+        aleatoric_variance: Likewise.
+        growth: p in epistemic sd ~ distance^p over the region's inputs, by least squares in logs; NaN if undefined.
+        rmse: Of the mean, units of y; NaN without held-out targets.
+        log_likelihood: Mean log predictive density, nats per row; NaN without held-out targets.
+        parameters: Trained numbers.
+        fit_seconds: Wall clock.
+        predict_seconds: Wall clock, all regions together.
+        status: "ok", or what went wrong; the measures are NaN then.
+    """
+
+    dataset: str
+    method: str
+    seed: int
+    region: str
+    queries: int = 0
+    epistemic_variance: float = math.nan
+    aleatoric_variance: float = math.nan
+    growth: float = math.nan
+    rmse: float = math.nan
+    log_likelihood: float = math.nan
+    parameters: int = 0
+    fit_seconds: float = math.nan
+    predict_seconds: float = math.nan
+    status: str = "ok"

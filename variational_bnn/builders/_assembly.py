@@ -1,0 +1,48 @@
+"""What the builders share: a network's layers, put together to a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from variational_bnn._keras import tf, tf_keras
+from variational_bnn.base import Network, require_count, require_seed
+from variational_bnn.layers import LikelihoodHead
+from variational_bnn.model import VariationalModel
+
+LayerMaker = Callable[[int, str | None, int, str], Callable[[tf.Tensor], tf.Tensor]]
+"""`(units, activation, seed, name) -> layer`."""
+
+
+def assemble(
+    network: Network, num_examples: int, seed: int | None, name: str, *, hidden: LayerMaker, output: LayerMaker
+) -> VariationalModel:
+    """Chain inputs, hidden layers, output layer and likelihood; every layer gets a seed of its own.
+
+    Raises:
+        TypeError: If the network is none.
+        ValueError: If num_examples is not a whole number >= 1, or the seed is not one >= 0.
+    """
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a Network, got {type(network).__name__}")
+    require_count("num_examples", num_examples)
+    if seed is not None:
+        require_seed(seed)
+    seeds = [int(s) for s in np.random.SeedSequence(seed).generate_state(len(network.hidden_units) + 1)]
+
+    inputs = tf_keras.Input(network.input_shape, name="x")
+    values = inputs if len(network.input_shape) == 1 else tf_keras.layers.Flatten(name="flatten")(inputs)
+    for i, units in enumerate(network.hidden_units):
+        values = hidden(units, network.activation, seeds[i], f"hidden_{i + 1}")(values)
+    num_parameters = network.likelihood.num_parameters(network.output_size)
+    values = output(num_parameters, None, seeds[-1], "parameters")(values)
+    y = LikelihoodHead(network.likelihood, network.output_size, name="y")(values)
+    return VariationalModel(inputs, y, name=name)
+
+
+def dense(units: int, activation: str | None, seed: int, name: str) -> Any:
+    """A dense layer of point weights."""
+    spread = tf_keras.initializers.VarianceScaling(seed=seed)
+    return tf_keras.layers.Dense(units, activation, kernel_initializer=spread, name=name)

@@ -1,0 +1,37 @@
+"""Datasets by name, as the command line asks for them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from variational_bnn.base import Dataset, require
+from variational_bnn.datasets.lecture import lecture
+from variational_bnn.datasets.tables import column_names, read_csv
+from variational_bnn.datasets.uci import SOURCES, uci
+
+DATASETS: dict[str, str] = {
+    "lecture": "20 points of a noisy sine with a gap in the middle",
+    **{f"uci:{name}": source.about for name, source in SOURCES.items()},
+}
+"""The names that `load` knows besides CSV files, each with a line that says what it is."""
+
+
+def load(spec: str, target: str | None = None) -> Dataset:
+    """The dataset that a name or a path stands for; all its rows train.
+
+    Args:
+        spec: A name in `DATASETS`, or the path of a CSV file.
+        target: The column of the CSV file to predict; named datasets have their own.
+
+    Raises:
+        ValueError: If there is neither such a dataset (the message lists them) nor such a file, if a CSV file comes
+            without a target or a named dataset with one, or for what `read_csv` and `uci` refuse.
+    """
+    if spec in DATASETS:
+        require(target is None, f"dataset {spec!r} has its own target, got {target!r}")
+        return lecture() if spec == "lecture" else uci(spec.removeprefix("uci:"))
+    known = ", ".join(DATASETS)
+    require(Path(spec).exists(), f"unknown dataset {spec!r}; known: {known}, or the path of a CSV file")
+    if target is None:
+        raise ValueError(f"{spec} needs a target; columns: {', '.join(column_names(spec))}")
+    return read_csv(spec, target)

@@ -1,0 +1,94 @@
+"""Anybody's regression table, from a CSV file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from variational_bnn.base import Array, Dataset, require
+
+
+def read_csv(path: str | Path, target: str, name: str | None = None) -> Dataset:
+    """Read a comma-separated UTF-8 file: a line of column names, then a line of numbers for each example.
+
+    Every column but the target is a feature. Blank lines are passed over.
+
+    Args:
+        path: The file.
+        target: The column to predict.
+        name: Of the dataset; the file's name without its ending by default.
+
+    Raises:
+        ValueError: If the file cannot be read or parsed; if a column has no name, or the name of another; if the
+            target is not among the columns, or is the only one; if a cell is empty or no finite number (the message
+            has its column and its line in the file, where the names are line 1); or if `Dataset` refuses the table.
+    """
+    path = Path(path)
+    cells = _cells(path)
+    names = _names(path, cells)
+    require(target in names, f"{path} has no column {target!r}; columns: {', '.join(names)}")
+    require(len(names) > 1, f"{path} has no feature columns beside the target {target!r}")
+    values = _numbers(path, names, cells.iloc[1:])
+    column = names.index(target)
+    return Dataset(
+        name=name or path.stem,
+        x=np.delete(values, column, axis=1),
+        y=values[:, [column]],
+        feature_names=names[:column] + names[column + 1 :],
+        target_names=(target,),
+    )
+
+
+def column_names(path: str | Path) -> tuple[str, ...]:
+    """The names of a CSV file's columns.
+
+    Raises:
+        ValueError: As `read_csv`, for what concerns the file and its first line.
+    """
+    path = Path(path)
+    return _names(path, _cells(path))
+
+
+def _cells(path: Path) -> pd.DataFrame:
+    """The file's cells as text; the index counts lines, and missing cells are empty."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            cells = pd.read_csv(
+                file, header=None, dtype=str, keep_default_na=False, skip_blank_lines=False, skipinitialspace=True
+            )
+    except OSError as error:
+        raise ValueError(f"cannot read {path}: {error.strerror}") from error
+    except pd.errors.EmptyDataError as error:
+        raise ValueError(f"{path} is empty, or its first line is") from error
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 text") from error
+    except pd.errors.ParserError as error:
+        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+        raise ValueError(f"cannot parse {path}: {reason}") from error
+    cells = pd.DataFrame({position: cells[position].fillna("").str.strip() for position in cells})
+    cells.index = pd.RangeIndex(1, len(cells) + 1)
+    return cells.loc[(cells != "").any(axis=1)]
+
+
+def _names(path: Path, cells: pd.DataFrame) -> tuple[str, ...]:
+    require(len(cells) > 0, f"{path} has no column names")
+    names = tuple(str(name) for name in cells.iloc[0])
+    for position, name in enumerate(names, start=1):
+        require(name != "", f"{path}: column {position} of {len(names)} has no name")
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    require(not repeated, f"{path} has more than one column named {', '.join(map(repr, repeated))}")
+    return names
+
+
+def _numbers(path: Path, names: tuple[str, ...], rows: pd.DataFrame) -> Array:
+    require(len(rows) > 0, f"{path} has no rows below its column names")
+    columns = [pd.to_numeric(rows[position], errors="coerce").to_numpy(np.float64) for position in rows]
+    values: Array = np.stack(columns, axis=1)
+    for row, column in np.argwhere(~np.isfinite(values))[:1]:
+        found = repr(rows.iat[row, column]) if rows.iat[row, column] else "an empty cell"
+        where = f"column {names[column]!r} must hold finite numbers, line {rows.index[row]}"
+        raise ValueError(f"{path}: {where} has {found}")
+    return values

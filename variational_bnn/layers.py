@@ -1,0 +1,299 @@
+"""The variational layers: whatever is random in a model, and the one place where its KL enters the loss.
+
+TFP's own estimators cannot be saved, start two layers of one shape from equal values, leave the bias a point, and (local
+reparameterisation) turn to NaN on a row of zeros. The classes here are instances of them, configured by plain numbers.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import numpy as np
+
+from variational_bnn._keras import PACKAGE, tf, tf_keras, tfd, tfp
+from variational_bnn.base import Likelihood, is_positive, require, require_count
+from variational_bnn.likelihoods import likelihood_from_dict
+
+SCALE_FLOOR = 1e-5
+"""Lower bound of every trained posterior scale, so that no KL or gradient is infinite."""
+
+register = tf_keras.saving.register_keras_serializable(PACKAGE)
+
+
+def softplus_inverse(scale: float) -> float:
+    """The x of log(1 + e^x) = scale."""
+    return float(scale + np.log(-np.expm1(-scale)))
+
+
+class Stochastic(tf_keras.layers.Layer, abc.ABC):
+    """A layer that draws: it owns its noise, and its share of the KL.
+
+    The noise is a function of the layer's seed and of the number of draws so far, which is saved with the weights, so
+    a loaded model goes on exactly as the saved one would have. Replicas of a distributed model draw apart.
+    """
+
+    def __init__(self, *args: Any, seed: int | None = None, kl_weight: float = 1.0, **kwargs: Any) -> None:
+        """Check and keep the settings; a seed of None is drawn from the system's entropy."""
+        super().__init__(*args, **kwargs)
+        require(kl_weight >= 0, f"kl_weight must be >= 0, got {kl_weight!r}")
+        self.noise_seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
+        self._initial_kl_weight = float(kl_weight)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the counter of draws and the KL's weight, which `KLAnnealing` moves."""
+        self.draws = self.add_weight(
+            name="draws",
+            shape=(),
+            dtype=tf.int64,
+            initializer="zeros",
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        self.kl_weight = self.add_weight(
+            name="kl_weight",
+            shape=(),
+            initializer=tf_keras.initializers.Constant(self._initial_kl_weight),
+            trainable=False,
+        )
+        super().build(input_shape)
+
+    def next_seed(self) -> tf.Tensor:
+        """A stateless seed `[2]` that no other draw of this layer had."""
+        seed = tf.stack([tf.constant(self.noise_seed, tf.int64), self.draws.assign_add(1)])
+        replica = tf.distribute.get_replica_context()
+        if replica is not None and replica.num_replicas_in_sync > 1:
+            seed = tf.random.experimental.stateless_fold_in(seed, replica.replica_id_in_sync_group)
+        return seed
+
+    def add_kl(self, kl: tf.Tensor) -> None:
+        """Add `kl_weight * kl` to the model's loss; kl is a scalar, in nats per example."""
+        self.kl = kl
+        self.add_loss(self.kl_weight * kl)
+
+    def settings(self) -> dict[str, Any]:
+        """The plain values of this layer's own arguments."""
+        return {"seed": self.noise_seed, "kl_weight": self._initial_kl_weight}
+
+    def get_config(self) -> dict[str, Any]:
+        """Plain values alone: TFP's own configuration would store its functions as bytecode."""
+        return {**tf_keras.layers.Layer.get_config(self), **self.settings()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Stochastic:
+        """Make the layer from `get_config`."""
+        return cls(**config)
+
+
+class MeanFieldDense(Stochastic):
+    """A dense layer with weights and biases q = N(loc, scale^2) each, and prior N(0, s^2 / fan-in) and N(0, s^2).
+
+    What the subclasses share: the posterior family, the prior, the KL in closed form. They differ in how they draw the
+    outputs in training; their outputs' marginal distributions, row by row, are the same.
+
+    Args:
+        units: Size of the output.
+        num_examples: N by which the KL is divided, since Keras averages the log-likelihood over examples.
+        activation: Name of a Keras activation.
+        prior_scale: s.
+        scale_prior_by_fan_in: Whether the weights' prior variance is divided by the fan-in.
+        initial_scale: Posterior scale at the start, relative to the prior's.
+        seed: Of the initial values and of the noise.
+        kl_weight: Of the KL in the loss; 1 for the ELBO.
+        **kwargs: Of `tf_keras.layers.Layer`.
+
+    Raises:
+        ValueError: If a size is not a whole number >= 1 or a scale is not > 0.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        num_examples: int,
+        activation: str | None = None,
+        prior_scale: float = 1.0,
+        scale_prior_by_fan_in: bool = True,
+        initial_scale: float = 0.1,
+        seed: int | None = None,
+        kl_weight: float = 1.0,
+        **kwargs: Any,
+    ) -> None:
+        require_count("units", units)
+        require_count("num_examples", num_examples)
+        require(is_positive(prior_scale), f"prior_scale must be > 0, got {prior_scale!r}")
+        require(is_positive(initial_scale), f"initial_scale must be > 0, got {initial_scale!r}")
+        self._numbers = {
+            "num_examples": int(num_examples),
+            "prior_scale": float(prior_scale),
+            "scale_prior_by_fan_in": bool(scale_prior_by_fan_in),
+            "initial_scale": float(initial_scale),
+        }
+        super().__init__(
+            units,
+            activation=activation,
+            kernel_posterior_fn=self._posterior,
+            kernel_prior_fn=self._prior,
+            bias_posterior_fn=self._posterior,
+            bias_prior_fn=self._prior,
+            seed=seed,
+            kl_weight=kl_weight,
+            **kwargs,
+        )
+
+    def settings(self) -> dict[str, Any]:
+        """The plain values of this layer's own arguments."""
+        activation = tf_keras.activations.serialize(self.activation)
+        return {"units": self.units, "activation": activation, **self._numbers, **super().settings()}
+
+    def _prior_scale(self, shape: list[int]) -> float:
+        fan_in = shape[0] if len(shape) == 2 and self._numbers["scale_prior_by_fan_in"] else 1
+        return float(self._numbers["prior_scale"] / np.sqrt(fan_in))
+
+    def _prior(self, dtype: tf.DType, shape: list[int], name: str, *_: Any) -> tfd.Distribution:
+        prior = tfd.Normal(tf.zeros(shape, dtype), tf.constant(self._prior_scale(shape), dtype))
+        return tfd.Independent(prior, reinterpreted_batch_ndims=len(shape), name=name)
+
+    def _posterior(self, dtype: tf.DType, shape: list[int], name: str, *_: Any) -> tfd.Distribution:
+        initial_scale = self._numbers["initial_scale"] * self._prior_scale(shape)
+        spread = tf_keras.initializers.VarianceScaling(seed=self.noise_seed) if len(shape) == 2 else "zeros"
+        raw = tf_keras.initializers.Constant(softplus_inverse(initial_scale))
+        loc = self.add_weight(name=f"{name}_loc", shape=shape, dtype=dtype, initializer=spread)
+        raw_scale = self.add_weight(name=f"{name}_raw_scale", shape=shape, dtype=dtype, initializer=raw)
+        scale = tfp.util.DeferredTensor(raw_scale, lambda value: SCALE_FLOOR + tf.nn.softplus(value))
+        return tfd.Independent(tfd.Normal(loc, scale), reinterpreted_batch_ndims=len(shape), name=name)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Draw the outputs `[..., units]` of inputs `[..., fan-in]`."""
+        outputs = self.draw(tf.convert_to_tensor(inputs, self.compute_dtype), self.next_seed())
+        self.add_kl(self.weights_kl() / self._numbers["num_examples"])
+        return self.activation(outputs)
+
+    def weights_kl(self) -> tf.Tensor:
+        """KL(q || prior) of all weights and biases, a scalar in nats, in closed form."""
+        return tfd.kl_divergence(self.kernel_posterior, self.kernel_prior) + tfd.kl_divergence(
+            self.bias_posterior, self.bias_prior
+        )
+
+    @abc.abstractmethod
+    def draw(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Draw the values before the activation."""
+
+
+def _noise(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    return tf.random.stateless_normal(shape, seed, dtype=dtype)
+
+
+@register
+class DenseReparameterization(MeanFieldDense, tfp.layers.DenseReparameterization):
+    """One draw of the weights for the whole batch: Bayes by Backprop (Blundell et al. 2015, arXiv 1505.05424)."""
+
+    def draw(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """W = mean + sd * noise; x W + b."""
+        kernel, bias = self.kernel_posterior.distribution, self.bias_posterior.distribution
+        noise = _noise([inputs.shape[-1] + 1, self.units], seed, inputs.dtype)
+        return tf.matmul(inputs, kernel.loc + kernel.scale * noise[:-1]) + (bias.loc + bias.scale * noise[-1])
+
+
+@register
+class DenseFlipout(MeanFieldDense, tfp.layers.DenseFlipout):
+    """One perturbation for the batch, its signs flipped at random for each row (Wen et al. 2018, arXiv 1803.04386)."""
+
+    def draw(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """X mean + ((X * R) dW) * S, with random signs R and S; the bias is the weight of a constant input."""
+        kernel, bias = self.kernel_posterior.distribution, self.bias_posterior.distribution
+        noise_seed, sign_seed = tf.unstack(tf.random.split(seed))
+        noise = _noise([inputs.shape[-1] + 1, self.units], noise_seed, inputs.dtype)
+        rows = tf.shape(inputs)[:-1]
+        bits = tf.random.stateless_uniform(
+            tf.concat([rows, [inputs.shape[-1] + self.units]], 0), sign_seed, maxval=2, dtype=tf.int32
+        )
+        signs_in, signs_out = tf.split(
+            tf.cast(2 * bits - 1, inputs.dtype), [inputs.shape[-1], self.units], axis=-1
+        )
+        perturbation = tf.matmul(inputs * signs_in, kernel.scale * noise[:-1]) + bias.scale * noise[-1]
+        return tf.matmul(inputs, kernel.loc) + bias.loc + perturbation * signs_out
+
+
+@register
+class DenseLocalReparameterization(MeanFieldDense, tfp.layers.DenseLocalReparameterization):
+    """The outputs are drawn instead of the weights, for each row apart (Kingma et al. 2015, arXiv 1506.02557)."""
+
+    def draw(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """N(X mean, X^2 variance): the bias keeps the variance, and so the square root's gradient, off zero."""
+        kernel, bias = self.kernel_posterior.distribution, self.bias_posterior.distribution
+        mean = tf.matmul(inputs, kernel.loc) + bias.loc
+        variance = tf.matmul(inputs**2, tf.convert_to_tensor(kernel.scale) ** 2) + bias.scale**2
+        return mean + tf.sqrt(variance) * _noise(tf.shape(mean), seed, inputs.dtype)
+
+
+@register
+class NormalUnits(Stochastic):
+    """Stochastic hidden units: inputs `[..., 2 units]` give q(z given x) = N(loc, scale^2); prior N(0, 1); out comes a(z).
+
+    The KL is summed over the units and averaged over the batch (Kingma & Welling 2014, arXiv 1312.6114).
+
+    Args:
+        activation: Name of the Keras activation a.
+        seed: Of the noise.
+        kl_weight: Of the KL in the loss; 1 for the ELBO.
+        **kwargs: Of `tf_keras.layers.Layer`.
+    """
+
+    def __init__(self, activation: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.activation = tf_keras.activations.get(activation)
+
+    def posterior(self, inputs: tf.Tensor) -> tfd.Distribution:
+        """q(z given x), batch shape `[...]`, event shape `[units]`."""
+        loc, raw = tf.split(tf.convert_to_tensor(inputs), 2, axis=-1)
+        return tfd.Independent(tfd.Normal(loc, SCALE_FLOOR + tf.nn.softplus(raw)), reinterpreted_batch_ndims=1)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Draw the units' values `[..., units]`, for each row apart."""
+        q = self.posterior(inputs)
+        loc, scale = q.distribution.loc, q.distribution.scale
+        prior = tfd.Independent(tfd.Normal(tf.zeros_like(loc), tf.ones_like(scale)), reinterpreted_batch_ndims=1)
+        self.add_kl(tf.reduce_mean(tfd.kl_divergence(q, prior)))
+        return self.activation(loc + scale * _noise(tf.shape(loc), self.next_seed(), loc.dtype))
+
+    def settings(self) -> dict[str, Any]:
+        """The plain values of this layer's own arguments."""
+        return {"activation": tf_keras.activations.serialize(self.activation), **super().settings()}
+
+
+@register
+class LikelihoodHead(tfp.layers.DistributionLambda):
+    """The last layer: parameters `[..., P]` in, the likelihood's distribution out; as a tensor, its mean.
+
+    Args:
+        likelihood: Or its `to_dict`.
+        output_size: D.
+        **kwargs: Of `tf_keras.layers.Layer`.
+    """
+
+    def __init__(self, likelihood: Likelihood | dict[str, Any], output_size: int, **kwargs: Any) -> None:
+        super().__init__(self._distribution, convert_to_tensor_fn=tfd.Distribution.mean, **kwargs)
+        self.likelihood = likelihood_from_dict(likelihood) if isinstance(likelihood, dict) else likelihood
+        self.output_size = output_size
+        self.shared: tf.Variable | None = None
+
+    def build(self, input_shape: Any) -> None:
+        """Make the likelihood's shared parameters, if it has any."""
+        size = self.likelihood.num_shared_parameters(self.output_size)
+        if size:
+            self.shared = self.add_weight(name="shared", shape=(size,), initializer="zeros")
+        super().build(input_shape)
+
+    def _distribution(self, parameters: tf.Tensor) -> tfd.Distribution:
+        return self.likelihood.distribution(parameters, self.shared)
+
+    def get_config(self) -> dict[str, Any]:
+        """Plain values alone, where TFP's own configuration stores bytecode."""
+        base = tf_keras.layers.Layer.get_config(self)
+        return {**base, "likelihood": self.likelihood.to_dict(), "output_size": self.output_size}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> LikelihoodHead:
+        """Make the layer from `get_config`."""
+        return cls(**config)
