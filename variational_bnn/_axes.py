@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from variational_bnn.base import BETWEEN, BEYOND, NEAR
+from variational_bnn.base import BETWEEN, BEYOND, NEAR, Array
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#4D4D4D")  # Okabe and Ito's
 METHOD_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
@@ -27,6 +28,17 @@ class Style:
     colour: str
     marker: str
     line: str
+
+    @property
+    def line_properties(self) -> dict[str, Any]:
+        """What `Axes.plot` and `Line2D` are told."""
+        return {
+            "color": self.colour,
+            "marker": self.marker,
+            "linestyle": self.line,
+            "linewidth": 2.2,
+            "markersize": 6,
+        }
 
 
 def styles(methods: Iterable[str]) -> dict[str, Style]:
@@ -51,13 +63,18 @@ def log_scale(ax: Axes, which: Literal["x", "y"], low: float, high: float) -> No
     """Make an axis logarithmic from low to high, with plain numbers on it."""
     ax.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
     axis = ax.xaxis if which == "x" else ax.yaxis
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 200 else (1,)))
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1000 else (1,)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
 
 
-def zero_strip(strip: Axes, which: Literal["x", "y"], used: bool) -> None:
-    """Make the axes beside a logarithmic one the place for what is exactly zero, or hide them."""
+def zero_strip(strip: Axes, which: Literal["x", "y"]) -> None:
+    """Make the axes beside a logarithmic one the place for what is exactly zero."""
     strip.set(**{f"{which}lim": (-1, 1), f"{which}ticks": [0], f"{which}ticklabels": ["0"]})
     strip.set_facecolor("#F3F3F3")
-    strip.set_visible(used)
+
+
+def positive_range(values: Array) -> tuple[float, float]:
+    """The smallest and the largest value above zero; 0.1 and 10 if there is none."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    return (float(positive.min()), float(positive.max())) if len(positive) else (0.1, 10.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
 from variational_bnn._axes import DOTS_PER_INCH, GREY, LIGHT, REGION_SHADES, TEXT, TITLE, Style, plain
 from variational_bnn.base import REGIONS, Array, require, require_known
@@ -41,8 +43,7 @@ def bands(
     for position, (ax, method) in enumerate(zip(grid.flat, shown, strict=False)):
         _draw_panel(ax, panels[method], looks[method], limits)
         ax.plot(data.iloc[:, 0], data[target], "o", color="black", markersize=4.5, zorder=5, label="training data")
-        title = ax.set_title(method, loc="left", pad=22, fontsize=TITLE, fontweight="bold", color=looks[method].colour)
-        title.set_in_layout(False)
+        ax.set_title(method, loc="left", pad=22, fontsize=TITLE, fontweight="bold", color=looks[method].colour)
         if position + grid.shape[1] >= len(shown):
             ax.tick_params(labelbottom=True)
             ax.set_xlabel(data.columns[0], fontsize=TEXT)
@@ -52,12 +53,12 @@ def bands(
     return figure
 
 
-def _grid(panels: int) -> tuple[Figure, npt.NDArray[np.object_]]:
+def _grid(panels: int) -> tuple[Figure, npt.NDArray[Any]]:
     """Axes in rows of at most four; those that are not needed are off."""
     columns = panels if panels < 4 else 2 if panels == 4 else 3 if panels < 10 else 4
     rows = math.ceil(panels / columns)
-    room_for_titles = ConstrainedLayoutEngine(h_pad=0.27, w_pad=0.08)
-    figure = Figure(figsize=(max(4.2 * columns, 8), 3.4 * rows + 0.9), dpi=DOTS_PER_INCH, layout=room_for_titles)
+    layout = ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.08)
+    figure = Figure(figsize=(max(4.2 * columns, 8.4), 3.4 * rows + 0.9), dpi=DOTS_PER_INCH, layout=layout)
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for ax in grid.flat[panels:]:
         ax.set_axis_off()
@@ -65,7 +66,7 @@ def _grid(panels: int) -> tuple[Figure, npt.NDArray[np.object_]]:
 
 
 def _first_seed(predictions: pd.DataFrame, method: str, target: str) -> pd.DataFrame:
-    rows = predictions[(predictions["method"] == method) & (predictions["output"] == target)]
+    rows: pd.DataFrame = predictions[(predictions["method"] == method) & (predictions["output"] == target)]
     rows = rows[rows["seed"] == rows["seed"].iloc[0]].sort_values("x")
     epistemic = np.sqrt(rows["epistemic_variance"])
     total = np.sqrt(rows["epistemic_variance"] + rows["aleatoric_variance"])
@@ -99,10 +100,16 @@ def _draw_panel(ax: Axes, rows: pd.DataFrame, look: Style, limits: tuple[float, 
         ax.plot(middles, [height] * len(middles), marker, color=GREY, markersize=9, transform=ax.get_xaxis_transform())
     note = "epistemic sd is 0" if not epistemic.any() else ""
     if low.min() < limits[0] or high.max() > limits[1]:
-        note = f"reaches {low.min():.3g} and {high.max():.3g}".replace("-", "\N{MINUS SIGN}")
+        note = f"band spans {_rounded(low.min())} to {_rounded(high.max())}"
     ax.annotate(note, (0, 1), (0, 5), "axes fraction", "offset points", fontsize=TEXT - 1, color=GREY, in_layout=False)
     ax.margins(x=0)
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
     plain(ax)
+
+
+def _rounded(value: float) -> str:
+    """Three digits, and as few exponents as can be."""
+    return f"{float(f'{value:.3g}'):g}".replace("-", "\N{MINUS SIGN}")
 
 
 def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
@@ -118,4 +125,4 @@ def _legend() -> list[Line2D | Patch]:
         Patch(color=GREY, alpha=0.65, linewidth=0, label="epistemic \N{PLUS-MINUS SIGN}2 sd"),
         Patch(color=GREY, alpha=0.25, linewidth=0, label="total \N{PLUS-MINUS SIGN}2 sd"),
     ]
-    return handles + [Patch(facecolor=REGION_SHADES[r], edgecolor=LIGHT, label=f"{r} the data") for r in REGIONS]
+    return handles + [Patch(facecolor=REGION_SHADES[r], edgecolor=LIGHT, label=r) for r in REGIONS]

@@ -90,6 +90,7 @@ class Dataset:
         x_test: Held-out inputs `[M, F]`, or None.
         y_test: Held-out targets `[M, D]`, or None.
         test_regions: `[M]` strings of `REGIONS`, where the split put each held-out row; None without such rows.
+        noise_scale: Standard deviation of the noise in y where it is known, in its units, or None.
 
     Raises:
         ValueError: If a value is missing or infinite, a size does not fit, there are fewer than two training rows,
@@ -104,6 +105,7 @@ class Dataset:
     x_test: Array | None = None
     y_test: Array | None = None
     test_regions: npt.NDArray[np.str_] | None = None
+    noise_scale: float | None = None
 
     def __post_init__(self) -> None:
         """Check the tables and give unnamed columns their names."""
@@ -121,6 +123,8 @@ class Dataset:
                 values = table[:, column]
                 constant = values.min() == values.max()
                 require(not constant, f"{kind} {name!r} is constant over the training rows (always {values[0]:g})")
+        known = self.noise_scale is None or is_positive(self.noise_scale)
+        require(known, f"noise_scale must be None or > 0, got {self.noise_scale!r}")
         if self.x_test is not None:
             self._check_held_out()
 
@@ -162,6 +166,10 @@ class Likelihood(Protocol):
 
     def distribution(self, parameters: Any, shared: Any) -> Any:
         """The tfp distribution, event shape `[D]`, of row parameters `[..., P]` and shared ones `[Q]`."""
+        ...
+
+    def in_units_of(self, scale: Array) -> Likelihood:
+        """The likelihood of `y / scale`, where scale is `[D]`."""
         ...
 
     def to_dict(self) -> dict[str, Any]:
@@ -290,7 +298,7 @@ class Training:
 
     steps: int = 5000
     batch_size: int = 256
-    learning_rate: float = 0.01
+    learning_rate: float = 0.02
 
     def __post_init__(self) -> None:
         """Check every field."""
@@ -320,7 +328,8 @@ class Result:
         epistemic_variance: Mean over the region's inputs and outputs, squared units of y.
         aleatoric_variance: Likewise.
         growth: p in epistemic sd ~ distance^p over the region's inputs, by least squares in logs; NaN if undefined.
-        rmse: Of the mean, units of y; NaN without held-out targets.
+        train_rmse: Of the mean over the training rows, units of y: whether the method fits at all.
+        rmse: Of the mean over the region, units of y; NaN without held-out targets.
         log_likelihood: Mean log predictive density, nats per row; NaN without held-out targets.
         parameters: Trained numbers.
         fit_seconds: Wall clock.
@@ -336,6 +345,7 @@ class Result:
     epistemic_variance: float = math.nan
     aleatoric_variance: float = math.nan
     growth: float = math.nan
+    train_rmse: float = math.nan
     rmse: float = math.nan
     log_likelihood: float = math.nan
     parameters: int = 0

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+
 from variational_bnn._keras import tf, tfd
-from variational_bnn.base import Likelihood, is_positive, require, require_known
+from variational_bnn.base import Array, Likelihood, is_positive, require, require_known
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,8 @@ class Normal:
         known = self.scale is None or self.scale == "learned" or is_positive(self.scale)
         require(known, f"scale must be None, 'learned' or a number > 0, got {self.scale!r}")
         require(is_positive(self.floor), f"floor must be > 0, got {self.floor!r}")
+        if is_positive(self.scale):
+            object.__setattr__(self, "scale", float(self.scale))  # type: ignore[arg-type]
 
     def num_parameters(self, output_size: int) -> int:
         """Loc and raw scale of each output, or loc alone."""
@@ -54,6 +59,18 @@ class Normal:
         else:
             loc, scale = parameters, self.scale
         return tfd.Independent(tfd.Normal(loc, scale), reinterpreted_batch_ndims=1)
+
+    def in_units_of(self, scale: Array) -> Normal:
+        """The likelihood of `y / scale`: known noise is divided by it; what is learned will be learned in its units.
+
+        Raises:
+            ValueError: If the noise is known and the scales `[D]` differ, since it would no longer be one number.
+        """
+        if not isinstance(self.scale, float):
+            return self
+        same = bool(np.allclose(scale, scale[0]))
+        require(same, f"known noise wants outputs of one scale, got standard deviations {scale.tolist()}")
+        return dataclasses.replace(self, scale=self.scale / float(scale[0]))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values from which `likelihood_from_dict` makes the same likelihood."""

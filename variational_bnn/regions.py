@@ -24,8 +24,8 @@ class RegionMap:
         low: Smallest training input `[F]`.
         high: Largest training input `[F]`.
         radius: 95 % quantile, over the training inputs, of the distance to the nearest other one; in units of `scale`.
-        neighbours: The search among the training inputs, in units of `scale`.
-        inputs: The training inputs `[N, F]`, in units of `scale`.
+        neighbours: The search among `inputs`.
+        inputs: The training inputs `[N, F]`, from `low` on, in units of `scale`.
     """
 
     scale: Array
@@ -46,12 +46,12 @@ class RegionMap:
         require(len(x) >= 2, f"x_train must have at least 2 rows, got {len(x)}")
         scale = x.std(axis=0)
         require(bool((scale > 0).all()), "x_train must have no constant feature")
-        inputs = x / scale
+        low, high = x.min(axis=0), x.max(axis=0)
+        inputs = (x - low) / scale
         neighbours = NearestNeighbors(n_neighbors=1).fit(inputs)
         nearest_other = neighbours.kneighbors(return_distance=False)[:, 0]
         own = np.linalg.norm(inputs - inputs[nearest_other], axis=1)
         radius = float(np.quantile(own, _OWN_DISTANCES))
-        low, high = x.min(axis=0), x.max(axis=0)
         return cls(scale=scale, low=low, high=high, radius=radius, neighbours=neighbours, inputs=inputs)
 
     def distance(self, x: npt.ArrayLike) -> Array:
@@ -64,7 +64,7 @@ class RegionMap:
         """
         table = finite_table("x", x)
         require(table.shape[1] == len(self.scale), f"x must have {len(self.scale)} features, got {table.shape[1]}")
-        scaled = table / self.scale
+        scaled = (table - self.low) / self.scale
         nearest = self.neighbours.kneighbors(scaled, return_distance=False)[:, 0]
         distance: Array = np.linalg.norm(scaled - self.inputs[nearest], axis=1)
         if self.radius > 0:
@@ -238,12 +238,10 @@ def ratio_interval(ratios: npt.ArrayLike) -> tuple[float, float, float]:
         because seeds are never dropped; the bounds are NaN too with one seed, and where a ratio is 0 or infinite.
     """
     values = np.asarray(ratios, dtype=np.float64)
-    if not (values.size and (values >= 0).all()):
-        return np.nan, np.nan, np.nan
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(values)
-        mean = logs.mean()
-    if values.size == 1 or not np.isfinite(logs).all():
+        mean = logs.mean() if values.size else np.nan
+    if values.size < 2 or not np.isfinite(logs).all():
         return float(np.exp(mean)), np.nan, np.nan
     half_width = stats.t.ppf(0.975, values.size - 1) * logs.std(ddof=1) / np.sqrt(values.size)
     return float(np.exp(mean)), float(np.exp(mean - half_width)), float(np.exp(mean + half_width))

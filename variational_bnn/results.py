@@ -13,13 +13,13 @@ a cell that `results.csv` does not name are as good as absent. Floats come back 
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import io
 import json
 import re
 import zlib
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -49,6 +49,7 @@ PREDICTION_TYPES = {
     "epistemic_variance": "float",
     "aleatoric_variance": "float",
 }
+_FROM_TEXT: dict[str, Callable[[str], object]] = {"str": str, "int": int, "float": lambda text: float(text or "nan")}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -160,7 +161,7 @@ def read_directory(directory: str | Path) -> Saved:
     _require_all_queries(f"{folder / PREDICTIONS} is not whole", results, predictions)
     return Saved(
         settings=settings,
-        data=_parse(folder / DATA, data, defaultdict(lambda: "float")),
+        data=_parse(folder / DATA, data, {}),
         results=results,
         predictions=predictions,
     )
@@ -239,11 +240,13 @@ def _checked(path: Path, header: str = "") -> str:
 
 
 def _parse(path: Path, text: str, types: Mapping[str, str]) -> pd.DataFrame:
-    """Exact floats, an empty field for NaN, and strings as they are: a method called NA is no missing value."""
-    empty = {name: [""] for name, kind in types.items() if kind == "float"}
+    """Exact floats, an empty field for NaN, and strings as they are; columns without a type are floats."""
     try:
-        return pd.read_csv(
-            io.StringIO(text), dtype=types, float_precision="round_trip", keep_default_na=False, na_values=empty
-        )
-    except ValueError as error:
-        raise ValueError(f"{path} is foreign or truncated: {' '.join(str(error).split())}") from error
+        names, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
+        columns = zip(*rows, strict=True) if rows else [()] * len(names)
+        kinds = {name: types.get(name, "float") for name in names}
+        fields = dict(zip(names, columns, strict=True))
+        parsed = {name: [_FROM_TEXT[kinds[name]](field) for field in fields[name]] for name in names}
+        return pd.DataFrame(parsed).astype(kinds)
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path} is foreign or truncated: {error}") from error

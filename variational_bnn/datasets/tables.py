@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def column_names(path: str | Path) -> tuple[str, ...]:
 def _cells(path: Path) -> pd.DataFrame:
     """The file's cells as text; the index counts lines, and missing cells are empty."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with path.open(encoding="utf-8", newline="") as file:
             cells = pd.read_csv(
                 file, header=None, dtype=str, keep_default_na=False, skip_blank_lines=False, skipinitialspace=True
             )
@@ -85,10 +86,17 @@ def _names(path: Path, cells: pd.DataFrame) -> tuple[str, ...]:
 
 def _numbers(path: Path, names: tuple[str, ...], rows: pd.DataFrame) -> Array:
     require(len(rows) > 0, f"{path} has no rows below its column names")
-    columns = [pd.to_numeric(rows[position], errors="coerce").to_numpy(np.float64) for position in rows]
-    values: Array = np.stack(columns, axis=1)
+    values = np.array([[_number(cell) for cell in row] for row in rows.itertuples(index=False)])
     for row, column in np.argwhere(~np.isfinite(values))[:1]:
         found = repr(rows.iat[row, column]) if rows.iat[row, column] else "an empty cell"
         where = f"column {names[column]!r} must hold finite numbers, line {rows.index[row]}"
         raise ValueError(f"{path}: {where} has {found}")
     return values
+
+
+def _number(cell: str) -> float:
+    """The nearest float, as pandas has it only in some versions; NaN for what is no number."""
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan

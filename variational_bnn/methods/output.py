@@ -1,0 +1,15 @@
+"""Variation in the output."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from variational_bnn.base import Dataset, Network, Training
+from variational_bnn.builders import build_output_variation
+from variational_bnn.likelihoods import Normal
+from variational_bnn.methods._fitting import FittedPosterior, fit
+
+
+def output(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:
+    """Variation in the output: point weights, and a noise level that depends on x, whatever noise the network names."""
+    return fit(build_output_variation, dataset, dataclasses.replace(network, likelihood=Normal()), training, seed)
