@@ -5,11 +5,30 @@ TFP's layers live on `tf_keras` (Keras 2); `tf.keras` of TensorFlow 2.16 and lat
 
 from __future__ import annotations
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import Any
 
-import tensorflow as tf
-import tensorflow_probability as tfp
-import tf_keras
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep TensorFlow's start-up messages, printed before it reads its own log level, from standard error."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+with _quiet() if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3" else contextlib.nullcontext():
+    import tensorflow as tf
+    import tensorflow_probability as tfp
+    import tf_keras
 
 __all__ = ["PACKAGE", "require_model", "tf", "tf_keras", "tfd", "tfp"]
 

@@ -227,6 +227,13 @@ class Network:
         return {**fields, "likelihood": self.likelihood.to_dict()}
 
 
+def require_fit(network: Network, dataset: Dataset) -> None:
+    """Refuse a network whose input and output sizes are not the dataset's."""
+    got = (network.input_shape, network.output_size)
+    wanted = (dataset.x.shape[1:], dataset.y.shape[1])
+    require(got == wanted, f"network must have input_shape, output_size = {wanted} for the dataset, got {got}")
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predictive:
     """What a posterior says of y at N inputs, D outputs each.

@@ -235,19 +235,23 @@ class NormalUnits(Stochastic):
 
     Args:
         activation: Name of the Keras activation a.
+        initial_scale: Scale of q where the inputs are 0, as they are about at the start; the prior's is 1.
         seed: Of the noise.
         kl_weight: Of the KL in the loss; 1 for the ELBO.
         **kwargs: Of `tf_keras.layers.Layer`.
     """
 
-    def __init__(self, activation: str | None = None, **kwargs: Any) -> None:
+    def __init__(self, activation: str | None = None, initial_scale: float = 0.1, **kwargs: Any) -> None:
+        require(is_positive(initial_scale), f"initial_scale must be > 0, got {initial_scale!r}")
         super().__init__(**kwargs)
         self.activation = tf_keras.activations.get(activation)
+        self._initial_scale = float(initial_scale)
 
     def posterior(self, inputs: tf.Tensor) -> tfd.Distribution:
         """q(z given x), batch shape `[...]`, event shape `[units]`."""
         loc, raw = tf.split(tf.convert_to_tensor(inputs), 2, axis=-1)
-        return tfd.Independent(tfd.Normal(loc, SCALE_FLOOR + tf.nn.softplus(raw)), reinterpreted_batch_ndims=1)
+        scale = SCALE_FLOOR + tf.nn.softplus(raw + softplus_inverse(self._initial_scale))
+        return tfd.Independent(tfd.Normal(loc, scale), reinterpreted_batch_ndims=1)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Draw the units' values `[..., units]`, for each row apart."""
@@ -259,7 +263,8 @@ class NormalUnits(Stochastic):
 
     def settings(self) -> dict[str, Any]:
         """The plain values of this layer's own arguments."""
-        return {"activation": tf_keras.activations.serialize(self.activation), **super().settings()}
+        activation = tf_keras.activations.serialize(self.activation)
+        return {"activation": activation, "initial_scale": self._initial_scale, **super().settings()}
 
 
 @register

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 from variational_bnn._keras import PACKAGE, tf, tf_keras
@@ -36,6 +38,32 @@ class VariationalModel(tf_keras.Model):
         """Compile a loaded model as the saved one was: Keras asks this of a class with a `compile` of its own."""
         self.compile(**tf_keras.saving.deserialize_keras_object(config))
 
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As `tf_keras.Model.fit`; batches of unknown number run one a call, since a call of many could overrun them."""
+        training = _is_of_unknown_size(x, kwargs.get("steps_per_epoch"))
+        validation = _is_of_unknown_size(kwargs.get("validation_data"), kwargs.get("validation_steps"))
+        with self._one_batch_a_call(training or validation):
+            return super().fit(x, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As `tf_keras.Model.evaluate`; batches of unknown number run one a call."""
+        with self._one_batch_a_call(_is_of_unknown_size(x, kwargs.get("steps"))):
+            return super().evaluate(x, *args, **kwargs)
+
+    @contextlib.contextmanager
+    def _one_batch_a_call(self, wanted: bool) -> Iterator[None]:
+        if not (wanted and self._is_compiled):
+            yield
+            return
+        self.make_train_function()  # Made now, each is a loop over as many batches as this variable says, and stays so.
+        self.make_test_function()
+        batches = int(self.steps_per_execution.numpy())
+        self.steps_per_execution = 1
+        try:
+            yield
+        finally:
+            self.steps_per_execution = batches
+
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: tf.Tensor | None = None
     ) -> tf.Tensor:
@@ -46,3 +74,12 @@ class VariationalModel(tf_keras.Model):
         self._nll.update_state(nll if sample_weight is None else nll * tf.cast(sample_weight, nll.dtype))
         self._kl.update_state(tf.add_n(kl) if kl else 0.0, sample_weight=tf.shape(nll)[0])
         return loss
+
+
+def _is_of_unknown_size(data: Any, steps: int | None) -> bool:
+    """Whether Keras cannot know how many batches the data has: a generator, a filtered or a distributed dataset."""
+    if steps is not None:
+        return False
+    if isinstance(data, tf.data.Dataset):
+        return bool(data.cardinality() < 0)
+    return hasattr(data, "__next__") or isinstance(data, tf.distribute.DistributedDataset)

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variational_bnn._keras import require_model, tf, tf_keras, tfd, tfp
-from variational_bnn.base import Array, Predictive, require, require_count, require_seed
+from variational_bnn.base import Array, Predictive, finite_table, require, require_count, require_seed
 from variational_bnn.layers import NormalUnits
 
 BLOCK = 100
@@ -25,6 +25,8 @@ BLOCK = 100
 
 ROWS = 1024
 """Rows computed together."""
+
+NO_DENSITY = "the model puts out a tensor, not a distribution, so it has no density"
 
 Functions = npt.NDArray[np.float32]
 
@@ -53,9 +55,12 @@ def _units(
 
 def _dropout(layer: Any, draws: tf.Tensor, seed: tf.Tensor, inputs: tf.Tensor, *_: Any, **__: Any) -> tf.Tensor:
     """Each draw's own mask, shared by its rows (Gal & Ghahramani 2016, arXiv 1506.02142)."""
-    shape = [1 if size == 1 else inputs.shape[i] for i, size in enumerate(layer.noise_shape or inputs.shape)]
-    kept = tf.random.stateless_uniform([BLOCK, 1, *shape[1:]], seed, dtype=inputs.dtype)[:draws] >= layer.rate
-    rows = tf.reshape(inputs, [draws, -1, *inputs.shape[1:]])
+    sizes = tf.unstack(tf.shape(inputs))[1:]
+    wanted = layer.noise_shape or layer._get_noise_shape(inputs) or [None, *sizes]
+    shared = [isinstance(size, int) and size == 1 for size in wanted[1:]]
+    shape = [1 if together else size for together, size in zip(shared, sizes, strict=True)]
+    kept = tf.random.stateless_uniform([BLOCK, 1, *shape], seed, dtype=inputs.dtype)[:draws] >= layer.rate
+    rows = tf.reshape(inputs, [draws, -1, *sizes])
     return tf.reshape(tf.where(kept, rows / (1 - layer.rate), 0), tf.shape(inputs))
 
 
@@ -87,6 +92,17 @@ def _drawing(model: tf_keras.Model, draws: tf.Tensor, seed: tf.Tensor) -> Iterat
     finally:
         for layer, _ in layers:
             object.__delattr__(layer, "call")
+
+
+@contextlib.contextmanager
+def _inlined() -> Iterator[None]:
+    """While this lasts, what a user compiled is traced anew as part of our graph: a trace of before draws as before."""
+    eagerly = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(eagerly)
 
 
 def _reaches_random_op(outputs: list[tf.Tensor]) -> bool:
@@ -138,7 +154,7 @@ class _Sampler:
             tf.compat.v1.set_random_seed(self._graph_seed)  # Inside a function it seeds that function's graph alone.
         model = self._model()
         tiled = tf.tile(rows, [draws] + [1] * len(self.row_shape))
-        with _drawing(model, draws, seed):
+        with _drawing(model, draws, seed), _inlined():
             return model(tf.ensure_shape(tiled, [None, *self.row_shape]), training=False)
 
     def _moments(
@@ -153,7 +169,7 @@ class _Sampler:
         require(self.has_density or tf.is_tensor(outputs), f"the model must have one output, got {outputs!r}")
         mean = outputs.mean() if self.has_density else outputs
         variance = outputs.variance() if self.has_density else tf.zeros_like(mean)
-        shape = [draws, tf.shape(rows)[0], -1]
+        shape = [draws, tf.shape(rows)[0], mean.shape[1:].num_elements()]
         return tf.reshape(mean, shape), tf.reshape(variance, shape)
 
     def _log_prob(self, rows: tf.Tensor, targets: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
@@ -240,7 +256,7 @@ def predict(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, 
     mean, epistemic, aleatoric = map(np.concatenate, zip(*map(_moments, draws.chunks()), strict=True))
 
     def log_likelihood(y: Array) -> Array:
-        require(sampler.has_density, "the model puts out a tensor, not a distribution, so it has no density")
+        require(sampler.has_density, NO_DENSITY)
         with _values_of(sampler.variables, weights):
             return np.concatenate([_log_mean(blocks) for blocks in draws.chunks(score=y)])
 
@@ -271,6 +287,23 @@ def sample_functions(
     chunks = [np.concatenate([means for means, _ in blocks]) for blocks in draws.chunks()]
     functions = np.concatenate(chunks, axis=1)
     return functions if len(functions) == num_samples else np.repeat(functions, num_samples, axis=0)
+
+
+def mean_log_prob(model: tf_keras.Model, x: npt.ArrayLike, y: npt.ArrayLike, *, num_samples: int, seed: int) -> Array:
+    """E_draws[log p(y given x, draw)] `[N]`, the data's part of the evidence lower bound; `log_prob` has the log of the
+    mean instead.
+
+    Raises:
+        TypeError: If the model is not one of tf_keras.
+        ValueError: If the inputs or targets do not fit the model or are not finite, or it puts out no distribution.
+    """
+    draws, targets = _Draws.of(model, x, num_samples, seed), finite_table("y", y)
+    sampler = draws.sampler()
+    require(sampler.has_density, NO_DENSITY)
+    wanted = [len(draws.x), sampler.moments.outputs[0].shape[-1]]
+    require(list(targets.shape) == wanted, f"y must have shape {wanted}, got {list(targets.shape)}")
+    chunks = [np.concatenate([values for (values,) in blocks]) for blocks in draws.chunks(score=targets)]
+    return np.concatenate(chunks, axis=1).mean(axis=0, dtype=np.float64)
 
 
 def _moments(blocks: Iterable[list[Functions]]) -> tuple[Array, Array, Array]:

@@ -73,8 +73,8 @@ class Saved:
 
 
 def results_table(results: Iterable[Result]) -> pd.DataFrame:
-    """One row per result, one column per field of `Result`."""
-    rows = [dataclasses.asdict(result) for result in results]
+    """One row per result, one column per field of `Result`; a status is folded into one line."""
+    rows = [{**dataclasses.asdict(result), "status": " ".join(result.status.split())} for result in results]
     return pd.DataFrame(rows, columns=list(RESULT_TYPES)).astype(RESULT_TYPES)
 
 
@@ -243,10 +243,8 @@ def _parse(path: Path, text: str, types: Mapping[str, str]) -> pd.DataFrame:
     """Exact floats, an empty field for NaN, and strings as they are; columns without a type are floats."""
     try:
         names, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-        columns = zip(*rows, strict=True) if rows else [()] * len(names)
-        kinds = {name: types.get(name, "float") for name in names}
-        fields = dict(zip(names, columns, strict=True))
-        parsed = {name: [_FROM_TEXT[kinds[name]](field) for field in fields[name]] for name in names}
-        return pd.DataFrame(parsed).astype(kinds)
+        kinds = [types.get(name, "float") for name in names]
+        values = [[_FROM_TEXT[kind](field) for kind, field in zip(kinds, row, strict=True)] for row in rows]
+        return pd.DataFrame(values, columns=names).astype(dict(zip(names, kinds, strict=True)))
     except (ValueError, csv.Error) as error:
         raise ValueError(f"{path} is foreign or truncated: {error}") from error

@@ -21,6 +21,7 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
       NaN if a seed has exactly no variance in both.
     - `growth`: mean of p in epistemic sd ~ distance^p, beyond the data
     - `aleatoric_sd_near`: geometric mean, units of y
+    - `train_rmse`: mean, units of y
     - `rmse_<region>`, `log_likelihood_<region>`: means; NaN without held-out targets
 
     Args:
@@ -57,6 +58,7 @@ def _summary(rows: pd.DataFrame) -> dict[str, float]:
         columns |= _with_bounds(f"{region}_near", ratio_interval(ratios[region]))
     columns["growth"] = by_seed("growth")[BEYOND].mean()
     columns["aleatoric_sd_near"], *_ = ratio_interval(np.sqrt(aleatoric[NEAR]))
+    columns["train_rmse"] = good.groupby("seed")["train_rmse"].first().mean()
     for measure in ("rmse", "log_likelihood"):
         columns |= {f"{measure}_{region}": mean for region, mean in by_seed(measure).mean().items()}
     return columns

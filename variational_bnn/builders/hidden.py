@@ -11,7 +11,12 @@ from variational_bnn.model import VariationalModel
 
 
 def build_hidden_variation(
-    network: Network, num_examples: int, *, kl_weight: float = 1.0, seed: int | None = None
+    network: Network,
+    num_examples: int,
+    *,
+    initial_scale: float = 0.1,
+    kl_weight: float = 1.0,
+    seed: int | None = None,
 ) -> VariationalModel:
     """Build the network with normal hidden units, q(z given x), and point weights.
 
@@ -22,6 +27,7 @@ def build_hidden_variation(
     Args:
         network: What to build; its prior on weights plays no part here.
         num_examples: N, taken so that the builders are interchangeable; the latents' KL is one per example already.
+        initial_scale: Scale of the units' noise at the start; the prior's is 1.
         kl_weight: Of the KL in the loss; 1 for the ELBO, and below it the information bottleneck of Alemi et al. 2017
             (arXiv 1612.00410).
         seed: Of the initial values and the noise; None for fresh ones.
@@ -39,7 +45,7 @@ def build_hidden_variation(
 
     def stochastic(units: int, activation: str | None, seed: int, name: str) -> Any:
         parameters = dense(2 * units, None, seed, f"{name}_parameters")
-        draw = NormalUnits(activation, seed=seed, kl_weight=kl_weight, name=name)
+        draw = NormalUnits(activation, initial_scale=initial_scale, seed=seed, kl_weight=kl_weight, name=name)
         return lambda values: draw(parameters(values))
 
     return assemble(network, num_examples, seed, "hidden_variation", hidden=stochastic, output=dense)

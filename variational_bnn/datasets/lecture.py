@@ -10,6 +10,7 @@ import numpy as np
 
 from variational_bnn.base import Array, Dataset, require_count
 
+_NOISE = 1.0
 _X = np.delete(np.linspace(-0.5, 0.5, 32), slice(10, 22))
 _Y = np.array(
     [
@@ -41,9 +42,11 @@ def lecture_sample(num_examples: int, seed: int) -> Dataset:
     left = np.linspace(_X[0], _X[9], (num_examples + 1) // 2)
     right = -np.linspace(_X[0], _X[9], num_examples // 2)[::-1]
     x = np.concatenate([left, right])
-    noise = np.random.default_rng(seed).standard_normal(num_examples)
+    noise = np.random.default_rng(seed).normal(scale=_NOISE, size=num_examples)
     return _dataset(f"lecture_{num_examples}_{seed}", x, 10 * np.sin(2 * np.pi * x) + noise)
 
 
 def _dataset(name: str, x: Array, y: Array) -> Dataset:
-    return Dataset(name=name, x=x[:, None], y=y[:, None], feature_names=("x",), target_names=("y",))
+    return Dataset(
+        name=name, x=x[:, None], y=y[:, None], feature_names=("x",), target_names=("y",), noise_scale=_NOISE
+    )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from variational_bnn._keras import tf, tf_keras
-from variational_bnn.base import Array, Dataset, Network, Predictive, Training, require
+from variational_bnn.base import Array, Dataset, Network, Predictive, Training, require_fit
 from variational_bnn.losses import negative_log_likelihood
 from variational_bnn.predictive import Functions, predict, sample_functions
 
@@ -79,9 +79,7 @@ def fit(
         Diverged: If the loss is not finite at the end.
         ValueError: If the network does not fit the dataset.
     """
-    sizes = (network.input_shape, network.output_size)
-    wanted = ((dataset.x.shape[1],), dataset.y.shape[1])
-    require(sizes == wanted, f"network must have input_shape, output_size = {wanted} for the dataset, got {sizes}")
+    require_fit(network, dataset)
     x_units, y_units = Standardiser.of(dataset.x), Standardiser.of(dataset.y)
     likelihood = network.likelihood.in_units_of(y_units.scale)
     model = build(dataclasses.replace(network, likelihood=likelihood), len(dataset.x), seed=seed)

@@ -1,0 +1,107 @@
+"""The networks, computed again in NumPy from their variables alone: nothing here comes from the package's own code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from variational_bnn.base import Network
+from variational_bnn.builders import build_hidden_variation, build_output_variation, build_weight_variation
+
+Array = npt.NDArray[np.float64]
+
+POSTERIOR_FLOOR, LIKELIHOOD_FLOOR = 1e-5, 1e-3
+ESTIMATORS = ("reparameterization", "flipout", "local_reparameterization")
+KINDS = ("output", *ESTIMATORS, "hidden")
+ACTIVATIONS = {"linear": lambda a: a, "relu": lambda a: np.maximum(a, 0), "tanh": np.tanh}
+
+
+def build(kind: str, network: Network, num_examples: int, seed: int = 0, **settings: Any) -> Any:
+    """The model of any kind of variation."""
+    if kind == "output":
+        return build_output_variation(network, num_examples, seed=seed)
+    if kind == "hidden":
+        return build_hidden_variation(network, num_examples, seed=seed, **settings)
+    return build_weight_variation(network, num_examples, estimator=kind, seed=seed, **settings)
+
+
+def softplus(values: npt.ArrayLike) -> Array:
+    return np.logaddexp(0, np.asarray(values, np.float64))
+
+
+def variables(model: Any, layer: str) -> dict[str, Array]:
+    """The layer's variables by the last part of their names."""
+    found = model.get_layer(layer).variables
+    return {v.name.rsplit("/", 1)[-1].removesuffix(":0"): v.numpy().astype(np.float64) for v in found}
+
+
+def posterior(model: Any, layer: str) -> dict[str, tuple[Array, Array]]:
+    """Mean and standard deviation of the layer's kernel and bias."""
+    v = variables(model, layer)
+    return {
+        part: (v[f"{part}_posterior_loc"], POSTERIOR_FLOOR + softplus(v[f"{part}_posterior_raw_scale"]))
+        for part in ("kernel", "bias")
+    }
+
+
+def normal_kl(loc: Array, scale: Array, prior_scale: float) -> Array:
+    """KL(N(loc, scale^2) || N(0, prior_scale^2)) of each element."""
+    return np.log(prior_scale / scale) + (scale**2 + loc**2) / (2 * prior_scale**2) - 0.5
+
+
+def layer_names(network: Network) -> list[str]:
+    return [*(f"hidden_{i + 1}" for i in range(len(network.hidden_units))), "parameters"]
+
+
+def weights_kl(model: Any, network: Network) -> float:
+    """KL of all weights and biases from N(0, s^2 / fan-in) and N(0, s^2)."""
+    total = 0.0
+    for name in layer_names(network):
+        kernel, bias = posterior(model, name).values()
+        fan_in = kernel[0].shape[0] if network.scale_prior_by_fan_in else 1
+        total += normal_kl(*kernel, network.prior_scale / np.sqrt(fan_in)).sum()
+        total += normal_kl(*bias, network.prior_scale).sum()
+    return total
+
+
+def likelihood_of(model: Any, network: Network, outputs: Array) -> tuple[Array, Array]:
+    """Loc and scale `[N, D]` from what the last layer puts out."""
+    size, scale = network.output_size, network.likelihood.scale
+    if scale is None:
+        return outputs[:, :size], LIKELIHOOD_FLOOR + softplus(outputs[:, size:])
+    if scale == "learned":
+        scale = LIKELIHOOD_FLOOR + softplus(variables(model, "y")["shared"])
+    return outputs, np.broadcast_to(scale, outputs.shape)
+
+
+def normal_nll(y: Array, loc: Array, scale: Array) -> Array:
+    """-log N(y; loc, scale^2), summed over the outputs: `[N]`."""
+    return (0.5 * np.log(2 * np.pi) + np.log(scale) + (y - loc) ** 2 / (2 * scale**2)).sum(-1)
+
+
+def nll_and_kl(kind: str, model: Any, network: Network, x: Array, y: Array, num_examples: int) -> tuple[Array, float]:
+    """Each row's nll `[N]` and the KL per example, where every draw is its mean."""
+    h, activation, latent_kl = x.reshape(len(x), -1).astype(np.float64), ACTIVATIONS[network.activation], 0.0
+    for name in layer_names(network):
+        last = name == "parameters"
+        if kind in ESTIMATORS:
+            (kernel, _), (bias, _) = posterior(model, name).values()
+        else:
+            kernel, bias = variables(model, name if last or kind == "output" else f"{name}_parameters").values()
+        h = h @ kernel + bias
+        if kind == "hidden" and not last:
+            h, raw = np.split(h, 2, axis=-1)
+            latent_kl += normal_kl(h, POSTERIOR_FLOOR + softplus(raw), 1.0).sum(-1).mean()
+        h = h if last else activation(h)
+    kl = weights_kl(model, network) / num_examples if kind in ESTIMATORS else latent_kl
+    return normal_nll(y, *likelihood_of(model, network, h)), kl
+
+
+def spread(model: Any, seed: int = 0) -> None:
+    """Give the trained variables other values than the initial ones, so that no error can hide behind zeros."""
+    rng = np.random.default_rng(seed)
+    for variable in model.trainable_variables:
+        centre = -1.0 if "raw_scale" in variable.name else 0.0
+        variable.assign(centre + 0.5 * rng.normal(size=variable.shape))

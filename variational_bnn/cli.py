@@ -1,0 +1,153 @@
+"""The commands. Each says what is wrong in one line, with exit status 2, and leaves nothing half written."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from variational_bnn.base import ACTIVATIONS, Dataset, Network, Training, require
+from variational_bnn.datasets import DATASETS, load
+from variational_bnn.regions import split
+
+if TYPE_CHECKING:
+    from variational_bnn.comparison import Comparison
+
+OUT = Path("variational-bnn-results")
+SPLIT_SEED = 0
+
+
+class _Refused(click.ClickException):
+    """One line on standard error, and exit status 2."""
+
+    exit_code = 2
+
+
+@contextlib.contextmanager
+def _one_line() -> Iterator[None]:
+    """Show what the package refuses as one line instead of a traceback."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise _Refused(" ".join(str(error).split())) from error
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="variational-bnn")
+def commands() -> None:
+    """Where does each kind of variation know that it does not know?"""
+
+
+@commands.command()
+@click.option("--data", default="lecture", show_default=True, help="A dataset's name (see `list`) or a CSV file.")
+@click.option("--target", help="The column of the CSV file to predict; all others are features.")
+@click.option("--gap", metavar="FEATURE", help="Hold out the middle third of this feature as `between`.")
+@click.option("--tail", metavar="FEATURE", help="Hold out the upper tenth of this feature as `beyond`.")
+@click.option("--methods", default="output,flipout,hidden", show_default=True, help="Names, with commas (see `list`).")
+@click.option("--seeds", default=5, show_default=True, help="How many fits of each method.")
+@click.option("--workers", default=1, show_default=True, help="How many fits at a time.")
+@click.option("--out", default=OUT, show_default=True, type=click.Path(path_type=Path), help="Where to keep everything.")
+@click.option("--hidden-units", default="50", show_default=True, help="Of each hidden layer, with commas; '' for none.")
+@click.option("--activation", default="relu", show_default=True, help=f"One of {', '.join(ACTIVATIONS)}.")
+@click.option("--prior-scale", default=1.0, show_default=True, help="Of the weights, times the root of the fan-in.")
+@click.option("--noise", help="heteroscedastic, learned, or its sd in the units of y.  [default: as known, or the first]")
+@click.option("--steps", default=Training().steps, show_default=True, help="Gradient steps of each fit.")
+@click.option("--samples", default=200, show_default=True, help="Draws of each predictive.")
+def compare(**options: Any) -> None:
+    """Fit each method to the same data, and show where each is uncertain.
+
+    Without options: the lecture's 20 points and its three kinds of variation. A run that was stopped goes on where it
+    was when the same command is given again.
+    """
+    with _one_line():
+        dataset = split(load(options["data"], options["target"]), gap=options["gap"], tail=options["tail"], seed=SPLIT_SEED)
+        require(options["seeds"] >= 1, f"--seeds must be >= 1, got {options['seeds']}")
+        with Console(stderr=True).status("starting TensorFlow"):
+            from variational_bnn import comparison
+
+        try:
+            found = comparison.compare(
+                dataset,
+                methods=[name.strip() for name in options["methods"].split(",")],
+                seeds=range(options["seeds"]),
+                network=_network(dataset, options),
+                training=Training(steps=options["steps"]),
+                num_samples=options["samples"],
+                workers=options["workers"],
+                directory=options["out"],
+            )
+        except KeyboardInterrupt as stop:
+            raise click.ClickException(f"stopped; the same command goes on from {options['out']}") from stop
+        _show(found, options["out"])
+
+
+@commands.command(name="list")
+def list_() -> None:
+    """Show methods and datasets, a line each."""
+    from variational_bnn.methods import METHODS
+
+    about = {name: inspect.getdoc(method) or "" for name, method in METHODS.items()}
+    for heading, lines in (("methods", about), ("datasets", DATASETS)):
+        click.echo(f"{heading}:")
+        for name, text in lines.items():
+            click.echo(f"  {name:26}{text.splitlines()[0]}")
+    click.echo(f"  {'FILE.csv':26}any table of numbers with a header, with --target COLUMN")
+
+
+@commands.command()
+@click.argument("directory", type=click.Path(path_type=Path))
+def plot(directory: Path) -> None:
+    """Draw the figures of DIRECTORY again, from its rows."""
+    from variational_bnn.comparison import Comparison
+
+    with _one_line():
+        _show(Comparison.read(directory), directory)
+
+
+def _network(dataset: Dataset, options: dict[str, Any]) -> Network:
+    from variational_bnn.comparison import default_network
+    from variational_bnn.likelihoods import Normal
+
+    default = default_network(dataset)
+    units = [text.strip() for text in options["hidden_units"].split(",") if text.strip()]
+    bad = [text for text in units if not text.isdecimal()]
+    require(not bad, f"--hidden-units must be whole numbers with commas, got {options['hidden_units']!r}")
+    known = {None: default.likelihood, "heteroscedastic": Normal(), "learned": Normal(scale="learned")}
+    likelihood = known.get(options["noise"])
+    return Network(
+        input_shape=default.input_shape,
+        output_size=default.output_size,
+        hidden_units=tuple(int(text) for text in units),
+        activation=options["activation"],
+        likelihood=likelihood or Normal(scale=_number("--noise", options["noise"])),
+        prior_scale=options["prior_scale"],
+    )
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as error:
+        raise ValueError(f"{name} must be heteroscedastic, learned or a number, got {text!r}") from error
+
+
+def _show(found: Comparison, directory: Path) -> None:
+    """Print the table and the verdicts, and save the figures."""
+    from variational_bnn.report import LEGEND, summary_table, verdicts
+
+    about = found.settings["dataset"]
+    seeds = found.results["seed"].nunique()
+    title = f"Epistemic sd on {about['name']}: {about['rows']} training rows, {seeds} seed{'s' if seeds > 1 else ''}"
+    console = Console()
+    console.print(summary_table(found.table, title))
+    console.print(LEGEND, style="dim", highlight=False)
+    for line in verdicts(found.table):
+        console.print(f"- {line}", highlight=False)
+    for path in found.save(directory):
+        console.print(f"figure {path}", highlight=False)
+    console.print(f"rows {directory / 'results.csv'}", highlight=False)

@@ -1,0 +1,233 @@
+"""Methods side by side: a grid of cells, run, kept and shown."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import joblib
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from variational_bnn import results
+from variational_bnn.base import (
+    Dataset,
+    Network,
+    Result,
+    Training,
+    require,
+    require_count,
+    require_fit,
+    require_known,
+    require_seed,
+)
+from variational_bnn.experiment import Cell, run_cell
+from variational_bnn.likelihoods import Normal
+from variational_bnn.methods import METHODS
+from variational_bnn.plots import plot_all
+
+THREE_KINDS = ("output", "flipout", "hidden")
+"""Variation in the output, the weights and the hidden units."""
+
+_PACKAGES = ("variational-bnn", "tensorflow", "tf-keras", "tensorflow-probability", "numpy")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Comparison:
+    """Methods on one dataset.
+
+    Attributes:
+        settings: What made the rows, plain values.
+        data: The training rows; columns are the features and then the targets.
+        results: A row for each method, seed and region; columns are the fields of `Result`.
+        predictions: A row for each method, seed, query and output.
+    """
+
+    settings: dict[str, Any]
+    data: pd.DataFrame
+    results: pd.DataFrame
+    predictions: pd.DataFrame
+
+    @classmethod
+    def read(cls, directory: str | Path) -> Comparison:
+        """The comparison kept in a directory, with the cells that are finished.
+
+        Raises:
+            ValueError: If a file is missing, foreign or truncated.
+        """
+        saved = results.read_directory(directory)
+        return cls(settings=saved.settings, data=saved.data, results=saved.results, predictions=saved.predictions)
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """One row a method, over its seeds: see `results.summarise`."""
+        return results.summarise(self.results)
+
+    def plot(self) -> dict[str, Figure]:
+        """The figures, by name: "regions", "distance" and, for one feature, "bands"."""
+        return plot_all(self.results, self.predictions, self.data)
+
+    def save(self, directory: str | Path) -> list[Path]:
+        """Keep rows, settings and figures in a directory.
+
+        Returns:
+            The figures' paths.
+
+        Raises:
+            ValueError: If the directory cannot be written or holds other settings.
+        """
+        results.open_directory(directory, settings=self.settings, data=self.data)
+        kept = results.finished_cells(directory)
+        by = ["dataset", "method", "seed"]
+        for key, rows in self.results.groupby(by, sort=False):
+            if key not in kept:
+                own = (self.predictions[by] == list(key)).all(axis=1)
+                cell = [Result(**row) for row in rows.to_dict("records")]
+                results.append_cell(directory, cell, self.predictions[own])
+        paths = []
+        for name, figure in self.plot().items():
+            paths.append(Path(directory) / f"{name}.png")
+            figure.savefig(paths[-1], dpi=150)
+        return paths
+
+
+def default_network(dataset: Dataset) -> Network:
+    """One hidden layer of 50 ReLUs; noise as known of the dataset, or else given by the network for each row."""
+    return Network(
+        input_shape=(dataset.x.shape[1],),
+        output_size=dataset.y.shape[1],
+        hidden_units=(50,),
+        activation="relu",
+        likelihood=Normal(scale=dataset.noise_scale),
+    )
+
+
+def compare(
+    dataset: Dataset,
+    *,
+    methods: Sequence[str] = THREE_KINDS,
+    seeds: Sequence[int] = range(5),
+    network: Network | None = None,
+    training: Training | None = None,
+    num_samples: int = 200,
+    workers: int = 1,
+    directory: str | Path | None = None,
+    progress: bool = True,
+) -> Comparison:
+    """Fit every method from every seed to the same data, and measure where each is uncertain.
+
+    Inputs and targets are standardised on the training rows; everything is reported in the original units.
+
+    Args:
+        dataset: What to learn from.
+        methods: Names, as `variational-bnn list` gives them.
+        seeds: One cell a method and seed.
+        network: The same for every method; `default_network` if None. Its prior scale is in standard units; known
+            noise is in the units of y.
+        training: The same for every method.
+        num_samples: Draws for each predictive.
+        workers: Processes.
+        directory: Where to keep finished cells while the rest run. Cells that are there already, of the same settings
+            and data, are not run again.
+        progress: Whether to show it, on standard error.
+
+    Raises:
+        ValueError: If a method is unknown, a number is out of range, the network does not fit the dataset, or the
+            directory cannot be written or holds other settings or data.
+    """
+    cells = [
+        Cell(
+            method=method,
+            seed=int(seed),
+            dataset=dataset,
+            network=network or default_network(dataset),
+            training=training or Training(),
+            num_samples=num_samples,
+        )
+        for method in dict.fromkeys(methods)
+        for seed in dict.fromkeys(seeds)
+    ]
+    _check(cells, workers)
+    with contextlib.nullcontext(directory) if directory is not None else tempfile.TemporaryDirectory() as place:
+        results.open_directory(place, settings=_settings(cells[0]), data=_training_rows(dataset))
+        finished = set(results.finished_cells(place))
+        waiting = [cell for cell in cells if (dataset.name, cell.method, cell.seed) not in finished]
+        with _shown(progress, len(cells), len(cells) - len(waiting)) as advance:
+            for rows, predictions in _run(waiting, workers):
+                results.append_cell(place, rows, predictions)
+                advance(f"{rows[0].method}, seed {rows[0].seed}")
+        return _only(Comparison.read(place), cells)
+
+
+def _check(cells: list[Cell], workers: int) -> None:
+    """Refuse what would only fail later, in every cell."""
+    require(bool(cells), "at least one method and one seed are wanted, got none")
+    require_count("workers", workers)
+    require_count("num_samples", cells[0].num_samples)
+    for cell in cells:
+        require_known("method", cell.method, tuple(METHODS))
+        require_seed(cell.seed)
+    require_fit(cells[0].network, cells[0].dataset)
+
+
+def _run(cells: list[Cell], workers: int) -> Iterator[tuple[list[Result], pd.DataFrame]]:
+    """The cells' rows, as they come."""
+    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
+    yield from parallel(joblib.delayed(run_cell)(cell) for cell in cells)
+
+
+@contextlib.contextmanager
+def _shown(progress: bool, total: int, done: int) -> Iterator[Callable[[str], None]]:
+    """A bar of cells on standard error."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
+        task = bar.add_task(f"{done} cells were finished already" if done else "fitting", total=total, completed=done)
+        yield lambda label: bar.update(task, advance=1, description=label)
+
+
+def _settings(cell: Cell) -> dict[str, Any]:
+    dataset = cell.dataset
+    held_out = {} if dataset.test_regions is None else Counter(dataset.test_regions.tolist())
+    return {
+        "dataset": {
+            "name": dataset.name,
+            "rows": len(dataset.x),
+            "features": list(dataset.feature_names),
+            "targets": list(dataset.target_names),
+            "held_out": dict(held_out),
+            "noise_scale": dataset.noise_scale,
+        },
+        "network": cell.network.to_dict(),
+        "training": dataclasses.asdict(cell.training),
+        "num_samples": cell.num_samples,
+        "versions": {package: version(package) for package in _PACKAGES},
+    }
+
+
+def _training_rows(dataset: Dataset) -> pd.DataFrame:
+    columns = [*dataset.feature_names, *dataset.target_names]
+    return pd.DataFrame(np.hstack([dataset.x, dataset.y]), columns=columns)
+
+
+def _only(comparison: Comparison, cells: list[Cell]) -> Comparison:
+    """The rows of these cells, in their order: workers finish in any."""
+    order = {(cell.method, cell.seed): i for i, cell in enumerate(cells)}
+
+    def ordered(table: pd.DataFrame) -> pd.DataFrame:
+        place = [order.get(key, -1) for key in zip(table["method"], table["seed"], strict=True)]
+        table = table.assign(place=place).query("place >= 0").sort_values("place", kind="stable")
+        return table.drop(columns="place").reset_index(drop=True)
+
+    return dataclasses.replace(
+        comparison, results=ordered(comparison.results), predictions=ordered(comparison.predictions)
+    )
