@@ -13,6 +13,7 @@ from variational_bnn.builders import build_hidden_variation, build_output_variat
 Array = npt.NDArray[np.float64]
 
 POSTERIOR_FLOOR, LIKELIHOOD_FLOOR = 1e-5, 1e-3
+LATENT_SHIFT = np.log(np.expm1(0.1))  # So that the latents' scale starts about at 0.1.
 ESTIMATORS = ("reparameterization", "flipout", "local_reparameterization")
 KINDS = ("output", *ESTIMATORS, "hidden")
 ACTIVATIONS = {"linear": lambda a: a, "relu": lambda a: np.maximum(a, 0), "tanh": np.tanh}
@@ -35,6 +36,11 @@ def variables(model: Any, layer: str) -> dict[str, Array]:
     """The layer's variables by the last part of their names."""
     found = model.get_layer(layer).variables
     return {v.name.rsplit("/", 1)[-1].removesuffix(":0"): v.numpy().astype(np.float64) for v in found}
+
+
+def latent_scale(raw: Array) -> Array:
+    """The latents' standard deviation from what the layer below puts out."""
+    return POSTERIOR_FLOOR + softplus(raw + LATENT_SHIFT)
 
 
 def posterior(model: Any, layer: str) -> dict[str, tuple[Array, Array]]:
@@ -93,7 +99,7 @@ def nll_and_kl(kind: str, model: Any, network: Network, x: Array, y: Array, num_
         h = h @ kernel + bias
         if kind == "hidden" and not last:
             h, raw = np.split(h, 2, axis=-1)
-            latent_kl += normal_kl(h, POSTERIOR_FLOOR + softplus(raw), 1.0).sum(-1).mean()
+            latent_kl += normal_kl(h, latent_scale(raw), 1.0).sum(-1).mean()
         h = h if last else activation(h)
     kl = weights_kl(model, network) / num_examples if kind in ESTIMATORS else latent_kl
     return normal_nll(y, *likelihood_of(model, network, h)), kl

@@ -159,7 +159,7 @@ def test_normal_units_have_the_distribution_that_their_inputs_say() -> None:
     row = np.array([[0.3, -1.0, 0.5, -2.0]], np.float32)
     units = NormalUnits(seed=0)
     z = units(np.repeat(row, 20000, axis=0)).numpy().astype(np.float64)
-    loc, scale = row[0, :2], by_hand.softplus(row[0, 2:]) + by_hand.POSTERIOR_FLOOR
+    loc, scale = row[0, :2], by_hand.latent_scale(row[0, 2:])
     assert (np.abs(z.mean(0) - loc) < 4.5 * scale / np.sqrt(len(z))).all()
     assert (np.abs(z.var(0) / scale**2 - 1) < 4.5 * np.sqrt(2 / len(z))).all()
     assert float(units.kl) == pytest.approx(by_hand.normal_kl(loc, scale, 1.0).sum(), rel=1e-5)

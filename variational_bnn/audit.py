@@ -184,8 +184,12 @@ def _regularizer(layer: Any) -> Any:
 
 
 def _passes(model: tf_keras.Model, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Passes of the rows through the model, `[passes, 2, layers + 1]`: the right KL and the penalty of each divergent
-    layer, and last, as a penalty, all that the model adds to its loss."""
+    """Pass the rows through the model, several times.
+
+    Returns:
+        `[passes, 2, layers + 1]`: the right KL and the penalty of each divergent layer; last, as a penalty, all that
+        the model adds to its loss.
+    """
 
     def forward(x: tf.Tensor) -> tf.Tensor:
         layers = _divergent_layers(model)

@@ -227,6 +227,12 @@ class Network:
         return {**fields, "likelihood": self.likelihood.to_dict()}
 
 
+def require_network(network: object) -> None:
+    """Refuse what is not a network."""
+    if not isinstance(network, Network):
+        raise TypeError(f"network must be a Network, got {type(network).__name__}")
+
+
 def require_fit(network: Network, dataset: Dataset) -> None:
     """Refuse a network whose input and output sizes are not the dataset's."""
     got = (network.input_shape, network.output_size)
@@ -281,8 +287,10 @@ class Predictive:
 class Posterior(Protocol):
     """What a method returns: a distribution over functions."""
 
-    num_parameters: int
-    """How many numbers were trained."""
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers were trained."""
+        ...
 
     def predict(self, x: Array, *, num_samples: int, seed: int) -> Predictive:
         """The predictive at `[N, F]` inputs from S draws."""

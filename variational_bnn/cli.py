@@ -48,14 +48,14 @@ def commands() -> None:
 @click.option("--target", help="The column of the CSV file to predict; all others are features.")
 @click.option("--gap", metavar="FEATURE", help="Hold out the middle third of this feature as `between`.")
 @click.option("--tail", metavar="FEATURE", help="Hold out the upper tenth of this feature as `beyond`.")
-@click.option("--methods", default="output,flipout,hidden", show_default=True, help="Names, with commas (see `list`).")
+@click.option("--methods", default="output,flipout,hidden", show_default=True, help="Names with commas (see `list`).")
 @click.option("--seeds", default=5, show_default=True, help="How many fits of each method.")
 @click.option("--workers", default=1, show_default=True, help="How many fits at a time.")
-@click.option("--out", default=OUT, show_default=True, type=click.Path(path_type=Path), help="Where to keep everything.")
+@click.option("--out", default=OUT, show_default=True, type=click.Path(path_type=Path), help="Where to keep it all.")
 @click.option("--hidden-units", default="50", show_default=True, help="Of each hidden layer, with commas; '' for none.")
 @click.option("--activation", default="relu", show_default=True, help=f"One of {', '.join(ACTIVATIONS)}.")
 @click.option("--prior-scale", default=1.0, show_default=True, help="Of the weights, times the root of the fan-in.")
-@click.option("--noise", help="heteroscedastic, learned, or its sd in the units of y.  [default: as known, or the first]")
+@click.option("--noise", help="heteroscedastic, learned, or its sd in units of y.  [default: as known, or the first]")
 @click.option("--steps", default=Training().steps, show_default=True, help="Gradient steps of each fit.")
 @click.option("--samples", default=200, show_default=True, help="Draws of each predictive.")
 def compare(**options: Any) -> None:
@@ -65,7 +65,8 @@ def compare(**options: Any) -> None:
     was when the same command is given again.
     """
     with _one_line():
-        dataset = split(load(options["data"], options["target"]), gap=options["gap"], tail=options["tail"], seed=SPLIT_SEED)
+        rows = load(options["data"], options["target"])
+        dataset = split(rows, gap=options["gap"], tail=options["tail"], seed=SPLIT_SEED)
         require(options["seeds"] >= 1, f"--seeds must be >= 1, got {options['seeds']}")
         with Console(stderr=True).status("starting TensorFlow"):
             from variational_bnn import comparison

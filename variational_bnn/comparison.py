@@ -92,7 +92,7 @@ class Comparison:
         for key, rows in self.results.groupby(by, sort=False):
             if key not in kept:
                 own = (self.predictions[by] == list(key)).all(axis=1)
-                cell = [Result(**row) for row in rows.to_dict("records")]
+                cell = [Result(**{str(name): value for name, value in row.items()}) for row in rows.to_dict("records")]
                 results.append_cell(directory, cell, self.predictions[own])
         paths = []
         for name, figure in self.plot().items():

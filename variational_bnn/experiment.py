@@ -110,7 +110,7 @@ def run_cell(cell: Cell) -> tuple[list[Result], pd.DataFrame]:
         A row for each region, and the predictions, a row for each query and output (see `results.Saved`).
     """
     asked = queries(cell.dataset, QUERY_SEED)
-    names = {"dataset": cell.dataset.name, "method": cell.method, "seed": cell.seed}
+    names: dict[str, Any] = {"dataset": cell.dataset.name, "method": cell.method, "seed": cell.seed}
     regions = [region for region in REGIONS if (asked.regions == region).any()]
     start = time.perf_counter()
     try:
@@ -140,7 +140,7 @@ def _measured(
     common: Result, region: str, asked: Queries, predictive: Predictive, log_prob: Any
 ) -> Result:
     inside = asked.regions == region
-    scores = {}
+    scores: dict[str, Any] = {}
     if asked.y is not None:
         scores = {
             "rmse": rmse(asked.y[inside], predictive.mean[inside]),

@@ -1,7 +1,7 @@
 """The variational layers: whatever is random in a model, and the one place where its KL enters the loss.
 
-TFP's own estimators cannot be saved, start two layers of one shape from equal values, leave the bias a point, and (local
-reparameterisation) turn to NaN on a row of zeros. The classes here are instances of them, configured by plain numbers.
+TFP's own estimators cannot be saved, start two layers of one shape from equal values, leave the bias a point, and, with
+local reparameterisation, turn to NaN on a row of zeros. The classes here are instances of them, configured by numbers.
 """
 
 from __future__ import annotations
@@ -191,7 +191,7 @@ class DenseReparameterization(MeanFieldDense, tfp.layers.DenseReparameterization
     def draw(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """W = mean + sd * noise; x W + b."""
         kernel, bias = self.kernel_posterior.distribution, self.bias_posterior.distribution
-        noise = _noise([inputs.shape[-1] + 1, self.units], seed, inputs.dtype)
+        noise = _noise([kernel.loc.shape[0] + 1, self.units], seed, inputs.dtype)
         return tf.matmul(inputs, kernel.loc + kernel.scale * noise[:-1]) + (bias.loc + bias.scale * noise[-1])
 
 
@@ -203,14 +203,12 @@ class DenseFlipout(MeanFieldDense, tfp.layers.DenseFlipout):
         """X mean + ((X * R) dW) * S, with random signs R and S; the bias is the weight of a constant input."""
         kernel, bias = self.kernel_posterior.distribution, self.bias_posterior.distribution
         noise_seed, sign_seed = tf.unstack(tf.random.split(seed))
-        noise = _noise([inputs.shape[-1] + 1, self.units], noise_seed, inputs.dtype)
+        fan_in = kernel.loc.shape[0]  # Of the inputs a generator forgets it.
+        noise = _noise([fan_in + 1, self.units], noise_seed, inputs.dtype)
         rows = tf.shape(inputs)[:-1]
-        bits = tf.random.stateless_uniform(
-            tf.concat([rows, [inputs.shape[-1] + self.units]], 0), sign_seed, maxval=2, dtype=tf.int32
-        )
-        signs_in, signs_out = tf.split(
-            tf.cast(2 * bits - 1, inputs.dtype), [inputs.shape[-1], self.units], axis=-1
-        )
+        shape = tf.concat([rows, [fan_in + self.units]], 0)
+        bits = tf.random.stateless_uniform(shape, sign_seed, maxval=2, dtype=tf.int32)
+        signs_in, signs_out = tf.split(tf.cast(2 * bits - 1, inputs.dtype), [fan_in, self.units], axis=-1)
         perturbation = tf.matmul(inputs * signs_in, kernel.scale * noise[:-1]) + bias.scale * noise[-1]
         return tf.matmul(inputs, kernel.loc) + bias.loc + perturbation * signs_out
 
@@ -229,9 +227,10 @@ class DenseLocalReparameterization(MeanFieldDense, tfp.layers.DenseLocalReparame
 
 @register
 class NormalUnits(Stochastic):
-    """Stochastic hidden units: inputs `[..., 2 units]` give q(z given x) = N(loc, scale^2); prior N(0, 1); out comes a(z).
+    """Stochastic hidden units: inputs `[..., 2 units]` give q(z given x) = N(loc, scale^2), and out comes a(z).
 
-    The KL is summed over the units and averaged over the batch (Kingma & Welling 2014, arXiv 1312.6114).
+    The prior is N(0, 1). The KL is summed over the units and averaged over the batch (Kingma & Welling 2014,
+    arXiv 1312.6114).
 
     Args:
         activation: Name of the Keras activation a.
@@ -258,7 +257,8 @@ class NormalUnits(Stochastic):
         q = self.posterior(inputs)
         loc, scale = q.distribution.loc, q.distribution.scale
         prior = tfd.Independent(tfd.Normal(tf.zeros_like(loc), tf.ones_like(scale)), reinterpreted_batch_ndims=1)
-        self.add_kl(tf.reduce_mean(tfd.kl_divergence(q, prior)))
+        kl = tfd.kl_divergence(q, prior)  # Of no rows, as a replica's share of a last batch may be, the mean is 0.
+        self.add_kl(tf.math.divide_no_nan(tf.reduce_sum(kl), tf.cast(tf.size(kl), kl.dtype)))
         return self.activation(loc + scale * _noise(tf.shape(loc), self.next_seed(), loc.dtype))
 
     def settings(self) -> dict[str, Any]:

@@ -211,7 +211,8 @@ class _Draws:
 
     def chunks(self, score: Array | None = None) -> Iterator[Iterator[list[Functions]]]:
         """Chunk by chunk of rows, block by block of draws: `[B, R, D]` means and variances, or `[B, R]` log densities
-        of the targets to score."""
+        of the targets to score.
+        """
         sampler = self.sampler()
         rows = len(self.x) if sampler.own_randomness else ROWS
         for start in range(0, len(self.x), rows):
@@ -308,7 +309,8 @@ def mean_log_prob(model: tf_keras.Model, x: npt.ArrayLike, y: npt.ArrayLike, *, 
 
 def _moments(blocks: Iterable[list[Functions]]) -> tuple[Array, Array, Array]:
     """Mean, epistemic and aleatoric variance `[R, D]`, summed as deviations from the first draw: if all draws are
-    equal, their variance is exactly 0."""
+    equal, their variance is exactly 0.
+    """
     count, first = 0, np.zeros(())
     total = squares = noise = np.zeros(())
     for means, variances in blocks:

@@ -10,6 +10,9 @@ from rich.table import Table
 
 from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS
 
+LATENT_NOISE = ("hidden",)
+"""Methods whose draws differ by noise of the units: it need not shrink with more data, nor grow away from it."""
+
 LEGEND = (
     "near, between, beyond: epistemic sd, how far apart the functions lie that a method holds possible, in the units "
     "of y, [95 % interval over seeds], at inputs as close to training rows as they are to each other; inside their "
@@ -22,12 +25,13 @@ def summary_table(summary: pd.DataFrame, title: str) -> Table:
     table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE)
     held_out = [region for region in REGIONS if summary[f"rmse_{region}"].notna().any()]
     table.add_column("method", no_wrap=True)
-    for heading in (*REGIONS, "noise", "rmse", *(f"held out {region}: rmse, log-lik." for region in held_out), "fit, s"):
+    scores = (f"held out {region}: rmse, log-lik." for region in held_out)
+    for heading in (*REGIONS, "noise", "rmse", *scores, "fit, s"):
         table.add_column(heading, justify="right")
     for _, row in summary.iterrows():
         table.add_row(
             row["method"],
-            *(_with_interval(row, f"sd_{region}") for region in REGIONS),
+            *(_with_interval(row, f"sd_{region}", "\n") for region in REGIONS),
             _short(row["aleatoric_sd_near"]),
             _short(row["train_rmse"]),
             *(f"{_short(row[f'rmse_{r}'])}, {_short(row[f'log_likelihood_{r}'])}" for r in held_out),
@@ -47,18 +51,19 @@ def _verdict(row: pd.Series[float]) -> str:
         return f"no seed succeeded{failed}"
     sds = [row[f"sd_{region}"] for region in REGIONS if not math.isnan(row[f"sd_{region}"])]
     if not any(sds):
-        return f"no epistemic uncertainty anywhere: it never knows that it does not know{failed}"
-    parts = [
-        f"{_with_interval(row, f'{region}_{NEAR}')} times the variance {region} the data"
+        return f"no epistemic variance anywhere, so it never knows that it does not know{failed}"
+    ratios = [
+        f"{_with_interval(row, f'{region}_{NEAR}')} times as much {region} the data as near it"
         for region in (BETWEEN, BEYOND)
         if not math.isnan(row[f"{region}_{NEAR}"])
     ]
-    return (" and ".join(parts) or "near the data alone was asked") + failed
+    caveat = "; noise of its units, not uncertainty about parameters" if str(row["method"]) in LATENT_NOISE else ""
+    return f"epistemic variance {', '.join(ratios) or 'near the data alone'}{caveat}{failed}"
 
 
-def _with_interval(row: pd.Series[float], name: str) -> str:
+def _with_interval(row: pd.Series[float], name: str, separator: str = " ") -> str:
     low, high = row[f"{name}_low"], row[f"{name}_high"]
-    interval = "" if math.isnan(low) or math.isnan(high) else f" [{_short(low)}, {_short(high)}]"
+    interval = "" if math.isnan(low) or math.isnan(high) else f"{separator}[{_short(low)}, {_short(high)}]"
     return _short(row[name]) + interval
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from variational_bnn._keras import tf, tf_keras
-from variational_bnn.base import Network, require_count, require_seed
+from variational_bnn.base import Network, require_count, require_network, require_seed
 from variational_bnn.layers import LikelihoodHead
 from variational_bnn.model import VariationalModel
 
@@ -25,8 +25,7 @@ def assemble(
         TypeError: If the network is none.
         ValueError: If num_examples is not a whole number >= 1, or the seed is not one >= 0.
     """
-    if not isinstance(network, Network):
-        raise TypeError(f"network must be a Network, got {type(network).__name__}")
+    require_network(network)
     require_count("num_examples", num_examples)
     if seed is not None:
         require_seed(seed)

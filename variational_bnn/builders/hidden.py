@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from variational_bnn.base import Network, require
+from variational_bnn.base import Network, require, require_network
 from variational_bnn.builders._assembly import assemble, dense
 from variational_bnn.layers import NormalUnits
 from variational_bnn.model import VariationalModel
@@ -40,7 +40,7 @@ def build_hidden_variation(
         TypeError: If the network is none.
         ValueError: If the network has no hidden units, or a number is out of its range.
     """
-
+    require_network(network)
     require(bool(network.hidden_units), "hidden variation needs hidden units, got hidden_units=()")
 
     def stochastic(units: int, activation: str | None, seed: int, name: str) -> Any:
