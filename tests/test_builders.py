@@ -51,7 +51,9 @@ def test_each_estimator_builds_its_own_layers_and_hidden_variation_its_units() -
     for name, kind in ESTIMATORS.items():
         found = stochastic_layers(build_weight_variation(_network(), 10, estimator=name))
         assert [type(layer) for layer in found] == [kind] * 3
-    assert [type(layer) for layer in stochastic_layers(build_hidden_variation(_network(), 10))] == [layers.NormalUnits] * 2
+    assert [type(layer) for layer in stochastic_layers(build_hidden_variation(_network(), 10))] == [
+        layers.NormalUnits
+    ] * 2
     assert stochastic_layers(build_output_variation(_network(), 10)) == []
 
 
@@ -65,14 +67,19 @@ def test_the_seed_decides_the_initial_values(kind: str) -> None:
     assert not np.array_equal(starts[0], starts[2])
     unseeded = [by_hand.build(kind, network, 10, seed=None).get_weights()[0] for _ in range(2)]
     assert not np.isclose(*unseeded).any()
-    kernels = [v for v in models[0].trainable_variables if v.shape[0] == 3 and len(v.shape) == 2 and "raw" not in v.name]
+    kernels = [
+        v for v in models[0].trainable_variables if v.shape[0] == 3 and len(v.shape) == 2 and "raw" not in v.name
+    ]
     assert not np.isclose(kernels[0], kernels[1]).any()
 
 
 @pytest.mark.parametrize("kind", by_hand.KINDS)
 def test_inputs_of_several_axes_are_flattened(kind: str) -> None:
     x = RNG.normal(size=(6, 2, 3)).astype(np.float32)
-    deep, flat = by_hand.build(kind, _network(input_shape=(2, 3)), 6), by_hand.build(kind, _network(input_shape=(6,)), 6)
+    deep, flat = (
+        by_hand.build(kind, _network(input_shape=(2, 3)), 6),
+        by_hand.build(kind, _network(input_shape=(6,)), 6),
+    )
     np.testing.assert_array_equal(deep(x).mean(), flat(x.reshape(6, 6)).mean())
 
 
@@ -102,13 +109,21 @@ def test_the_initial_scale_is_the_one_asked_for(kind: str) -> None:
     [
         (lambda: build_weight_variation(_network(), 0), ValueError, "num_examples must be a whole number >= 1, got 0"),
         (lambda: build_output_variation(_network(), 1.5), ValueError, r"num_examples must be .* got 1\.5"),
-        (lambda: build_hidden_variation(_network(), 9, seed=-1), ValueError, "seed must be a whole number >= 0, got -1"),
+        (
+            lambda: build_hidden_variation(_network(), 9, seed=-1),
+            ValueError,
+            "seed must be a whole number >= 0, got -1",
+        ),
         (
             lambda: build_weight_variation(_network(), 9, estimator="bbb"),
             ValueError,
             "unknown estimator 'bbb'; known: reparameterization, flipout, local_reparameterization",
         ),
-        (lambda: build_weight_variation(_network(), 9, initial_scale=-1), ValueError, "initial_scale must be > 0, got -1"),
+        (
+            lambda: build_weight_variation(_network(), 9, initial_scale=-1),
+            ValueError,
+            "initial_scale must be > 0, got -1",
+        ),
         (lambda: build_hidden_variation(_network(), 9, kl_weight=-1), ValueError, "kl_weight must be >= 0, got -1"),
         (
             lambda: build_hidden_variation(_network(hidden_units=()), 9),

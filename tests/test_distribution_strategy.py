@@ -74,7 +74,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.mark.parametrize("kind", ["output", "flipout", "hidden"])
 @pytest.mark.parametrize("by", ["evaluate", "fit"])
-def test_two_replicas_show_the_numbers_of_numpy_a_last_batch_of_one_row_included(found: Any, kind: str, by: str) -> None:
+def test_two_replicas_show_the_numbers_of_numpy_a_last_batch_of_one_row_included(
+    found: Any, kind: str, by: str
+) -> None:
     assert found[kind][by] == pytest.approx(found[kind]["by hand"], rel=1e-5)
 
 
@@ -89,5 +91,3 @@ def test_two_replicas_train(found: Any, kind: str) -> None:
 def test_each_replica_has_noise_of_its_own(found: Any, kind: str) -> None:
     assert found[kind]["different"]
     assert found["output"]["equal"], "the control: without noise they agree"
-
-

@@ -1,4 +1,4 @@
-"""The noise of the loss has the right expectation; and the traps of the bare layers, which the package must not fall into."""
+"""The noise of the loss has the right expectation; and the traps of the bare layers, as controls."""
 
 from __future__ import annotations
 

@@ -155,6 +155,18 @@ def test_the_noise_depends_on_the_seed_and_the_number_of_draws_alone(kind: type[
     np.testing.assert_array_equal(second(X).numpy(), b)
 
 
+@pytest.mark.parametrize(("kind", "shared"), [(LAYERS[0], 1.0), (LAYERS[1], 0.0), (LAYERS[2], 0.0)])
+def test_the_noise_of_equal_rows_is_one_for_reparameterisation_and_apart_for_the_others(
+    kind: type[MeanFieldDense], shared: float
+) -> None:
+    """Fact 13, and what Flipout's random signs are for: its rows' gradients must not have one noise."""
+    layer, calls = _layer(kind, initial_scale=0.5), 400
+    first, second = np.stack([layer(X[[0, 0]]).numpy() for _ in range(calls)], axis=1)
+    for unit in range(4):
+        correlation = np.corrcoef(first[:, unit], second[:, unit])[0, 1]
+        assert abs(correlation - shared) < 4.5 / np.sqrt(calls)
+
+
 def test_normal_units_have_the_distribution_that_their_inputs_say() -> None:
     row = np.array([[0.3, -1.0, 0.5, -2.0]], np.float32)
     units = NormalUnits(seed=0)

@@ -19,9 +19,7 @@ STEPS = {"reparameterization": 40_000, "flipout": 15_000, "local_reparameterizat
 RNG = np.random.default_rng(1)
 X = RNG.normal(size=(N, 3)) @ np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.3], [0.0, 0.0, 0.7]])
 Y = X @ np.array([[0.8], [-1.1], [0.4]]) + 0.6 + NOISE * RNG.normal(size=(N, 1))
-NETWORK = Network(
-    input_shape=(3,), output_size=1, hidden_units=(), likelihood=Normal(scale=NOISE), prior_scale=PRIOR
-)
+NETWORK = Network(input_shape=(3,), output_size=1, hidden_units=(), likelihood=Normal(scale=NOISE), prior_scale=PRIOR)
 
 
 def _exact() -> tuple[by_hand.Array, by_hand.Array]:

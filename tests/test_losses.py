@@ -71,6 +71,16 @@ def _model(kind: str) -> Any:
     return model
 
 
+def test_the_kl_can_be_read_after_fit_where_the_models_own_losses_cannot() -> None:
+    """Fact 11: `model.losses` of a functional model are symbolic once it was compiled into a function."""
+    model = _model("flipout")
+    kl = model.fit(X, Y, verbose=0).history["kl"][0]
+    with pytest.raises(TypeError):
+        float(model.losses[0])
+    total = sum(float(layer.weights_kl()) for layer in stochastic_layers(model)) / 12
+    assert 0 < total < kl * 1.5
+
+
 def test_annealing_runs_from_start_to_end_and_stays() -> None:
     model = _model("hidden")
     callback = KLAnnealing(4, start=0.5, end=2.5)

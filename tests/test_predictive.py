@@ -112,9 +112,7 @@ def test_the_draws_of_a_linear_model_are_linear(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", DRAWING)
-def test_the_draws_depend_on_the_seed_alone(
-    models: dict[str, Any], kind: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_draws_depend_on_the_seed_alone(models: dict[str, Any], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Not on the number of rows, of chunks or of draws: the first of many are the same."""
     functions = sample_functions(models[kind], X, num_samples=130, seed=4)
     np.testing.assert_array_equal(functions, sample_functions(models[kind], X, num_samples=130, seed=4))

@@ -119,7 +119,9 @@ def test_layers_are_as_they_were_after_an_error() -> None:
     assert "call" not in vars(hidden)
 
 
-@pytest.mark.parametrize("make", [lambda: tf_keras.Sequential([_variational(4), _variational(1), _head()]), _with_latents])
+@pytest.mark.parametrize(
+    "make", [lambda: tf_keras.Sequential([_variational(4), _variational(1), _head()]), _with_latents]
+)
 def test_a_model_with_randomness_of_its_own_is_seeded_and_consistent(make: Callable[[], Any]) -> None:
     model = make()
     predictive = predict(model, X, num_samples=40, seed=3)
@@ -142,7 +144,7 @@ def test_the_variance_of_latents_has_its_closed_form() -> None:
 
 
 def test_dropout_has_the_variance_of_its_masks() -> None:
-    """Var[sum w x m / (1 - p)] = p / (1 - p) sum (w x)^2, within 4.5 standard errors; its training flag is not needed."""
+    """Var[sum w x m / (1 - p)] = p / (1 - p) sum (w x)^2, within 4.5 standard errors."""
     model = tf_keras.Sequential([tf_keras.Input((3,)), tf_keras.layers.Dropout(0.4), tf_keras.layers.Dense(1)])
     draws = 4000
     weights = model.layers[-1].kernel.numpy()
@@ -174,6 +176,20 @@ def test_gaussian_noise_is_off_as_keras_has_it_and_a_plain_model_does_not_vary()
     layers = [tf_keras.Input((3,)), tf_keras.layers.GaussianNoise(1.0), tf_keras.layers.Dense(1)]
     predictive = predict(tf_keras.Sequential(layers), X, num_samples=20)
     assert (predictive.variance == 0.0).all()
+
+
+def test_keras_own_predict_is_one_draw_and_another_each_time() -> None:
+    """Fact 12: what is to be summarised comes from `predict` of the package, which a seed makes again."""
+    model = _sequential(tfp.layers.DenseReparameterization)
+    model.compile()
+    assert not np.isclose(model.predict(X, verbose=0), model.predict(X, verbose=0)).any()
+    np.testing.assert_array_equal(predict(model, X, num_samples=9).mean, predict(model, X, num_samples=9).mean)
+
+
+def test_a_keras_3_model_takes_no_tfp_layer() -> None:
+    """Fact 1: why the package lives on tf_keras."""
+    with pytest.raises(ValueError, match=r"Only instances of `keras\.Layer` can be added"):
+        keras.Sequential([tfp.layers.DenseFlipout(1)])
 
 
 def test_a_keras_3_model_is_refused_in_one_line_that_says_so() -> None:

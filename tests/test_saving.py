@@ -22,7 +22,9 @@ from variational_bnn.predictive import predict, sample_functions
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(20, 2)).astype(np.float32), RNG.normal(size=(20, 1)).astype(np.float32)
-LIKELIHOODS = dict(zip(by_hand.KINDS, [Normal(), Normal(scale="learned"), Normal(), Normal(scale=0.3), Normal()], strict=True))
+LIKELIHOODS = dict(
+    zip(by_hand.KINDS, [Normal(), Normal(scale="learned"), Normal(), Normal(scale=0.3), Normal()], strict=True)
+)
 
 
 def _trained(kind: str) -> Any:

@@ -46,9 +46,9 @@ def bands(
         ax.set_title(method, loc="left", pad=22, fontsize=TITLE, fontweight="bold", color=looks[method].colour)
         if position + grid.shape[1] >= len(shown):
             ax.tick_params(labelbottom=True)
-            ax.set_xlabel(data.columns[0], fontsize=TEXT)
+            ax.set_xlabel(data.columns[0], fontsize=TEXT, parse_math=False)
         if position % grid.shape[1] == 0:
-            ax.set_ylabel(target, fontsize=TEXT)
+            ax.set_ylabel(target, fontsize=TEXT, parse_math=False)
     figure.legend(handles=_legend(), loc="outside lower center", ncols=4, frameon=False, fontsize=TEXT)
     return figure
 

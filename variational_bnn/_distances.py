@@ -40,7 +40,8 @@ def distances(predictions: pd.DataFrame, looks: Mapping[str, Style]) -> Figure:
             slot = (zeros.index(method) + 1) / (len(zeros) + 1) if method in zeros else 0.5
             _draw_method(ax, strip, rows, looks[str(method)], 1 - 2 * slot)
     outputs = predictions["output"].unique()
-    grid[0, 0].set_ylabel(f"epistemic sd of {outputs[0] if len(outputs) == 1 else 'y'}", fontsize=TEXT)
+    of = outputs[0] if len(outputs) == 1 else "y"
+    grid[0, 0].set_ylabel(f"epistemic sd of {of}", fontsize=TEXT, parse_math=False)
     figure.supxlabel("distance to the training inputs (relative to their own spacing)", fontsize=TEXT)
     handles = [Line2D([], [], label=method, **looks[method].line_properties) for method in shown]
     figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=TEXT)

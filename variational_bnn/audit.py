@@ -30,7 +30,8 @@ class LayerAudit:
         name: Of the layer.
         kl: What the evidence lower bound asks for: KL(weights) / num_examples, or the latents' mean KL.
         penalty: What the layer adds to the loss of a batch of all rows.
-        half_batch_penalty: What it adds to that of a batch of half of them.
+        half_batch_kl: What the bound asks for in a batch of the first half of them.
+        half_batch_penalty: What the layer adds to the loss of that batch.
         standard_error: Of the penalty, which TFP's layers may estimate by a draw.
         kind: "weights" or "latents".
         point_bias: Whether the layer's bias has a posterior without a prior: no KL and, by default, no variance.
@@ -39,6 +40,7 @@ class LayerAudit:
     name: str
     kl: float
     penalty: float
+    half_batch_kl: float
     half_batch_penalty: float
     standard_error: float
     kind: str
@@ -49,7 +51,8 @@ class LayerAudit:
         found = []
         if self.kl > 0:
             weight = self.penalty / self.kl
-            grows = rows > 1 and self._is(self.half_batch_penalty / self.kl, weight * (rows // 2) / rows)
+            half_weight = self.half_batch_penalty / self.half_batch_kl if self.half_batch_kl > 0 else 0.0
+            grows = rows > 1 and self._is(half_weight, weight * (rows // 2) / rows)
             if self._is(weight, 0.0):
                 found.append("its KL is not in the loss")
             elif grows:
@@ -146,6 +149,7 @@ def audit_elbo(
             name=layer.name,
             kl=float(passes[:, 0, i].mean()) / (count if kind == "weights" else 1),
             penalty=float(passes[:, 1, i].mean()),
+            half_batch_kl=float(halves[:, 0, i].mean()) / (count if kind == "weights" else 1),
             half_batch_penalty=float(halves[:, 1, i].mean()),
             standard_error=float(passes[:, 1, i].std() / np.sqrt(_PASSES)),
             kind=kind,
@@ -200,7 +204,11 @@ def _passes(model: tf_keras.Model, rows: npt.NDArray[np.float32]) -> npt.NDArray
         return tf.stack([[*kls, 0.0], [*penalties, tf.add_n(model.losses or [tf.zeros(())])]])
 
     compiled = tf.function(forward, autograph=False).get_concrete_function(tf.TensorSpec(rows.shape))
-    return np.array([compiled(tf.constant(rows)).numpy() for _ in range(_PASSES)], np.float64)
+    counters = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
+    passes = np.array([compiled(tf.constant(rows)).numpy() for _ in range(_PASSES)], np.float64)
+    for variable, value in counters:  # A layer counts its draws: the training to come must not depend on the audit.
+        variable.assign(value)
+    return passes
 
 
 @contextlib.contextmanager

@@ -37,7 +37,18 @@ def _one_line() -> Iterator[None]:
         raise _Refused(" ".join(str(error).split())) from error
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Shows what click refuses in one line, too."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command."""
+        try:
+            return super().invoke(ctx)
+        except click.UsageError as error:
+            raise _Refused(error.format_message()) from error
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="variational-bnn")
 def commands() -> None:
     """Where does each kind of variation know that it does not know?"""
@@ -107,7 +118,9 @@ def plot(directory: Path) -> None:
     from variational_bnn.comparison import Comparison
 
     with _one_line():
-        _show(Comparison.read(directory), directory)
+        found = Comparison.read(directory)
+        require(len(found.results) > 0, f"{directory} holds no finished cells")
+        _show(found, directory)
 
 
 def _network(dataset: Dataset, options: dict[str, Any]) -> Network:
@@ -139,16 +152,17 @@ def _number(name: str, text: str) -> float:
 
 def _show(found: Comparison, directory: Path) -> None:
     """Print the table and the verdicts, and save the figures."""
-    from variational_bnn.report import LEGEND, summary_table, verdicts
+    from variational_bnn.report import LEGEND, tables, verdicts
 
     about = found.settings["dataset"]
     seeds = found.results["seed"].nunique()
-    title = f"Epistemic sd on {about['name']}: {about['rows']} training rows, {seeds} seed{'s' if seeds > 1 else ''}"
+    described = f"{about['name']}, {about['rows']} training rows, {seeds} seed{'s' if seeds > 1 else ''}"
     console = Console()
-    console.print(summary_table(found.table, title))
+    for table in tables(found.table, described):
+        console.print(table)
     console.print(LEGEND, style="dim", highlight=False)
     for line in verdicts(found.table):
-        console.print(f"- {line}", highlight=False)
+        console.print(f"- {line}", highlight=False, markup=False)
     for path in found.save(directory):
-        console.print(f"figure {path}", highlight=False)
-    console.print(f"rows {directory / 'results.csv'}", highlight=False)
+        click.echo(f"figure {path}")
+    click.echo(f"rows {directory / 'results.csv'}")

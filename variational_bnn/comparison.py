@@ -74,7 +74,12 @@ class Comparison:
         return results.summarise(self.results)
 
     def plot(self) -> dict[str, Figure]:
-        """The figures, by name: "regions", "distance" and, for one feature, "bands"."""
+        """The figures, by name: "regions", "distance" and, for one feature, "bands".
+
+        Raises:
+            ValueError: If no cell is finished.
+        """
+        require(len(self.results) > 0, "there are no finished cells to plot")
         return plot_all(self.results, self.predictions, self.data)
 
     def save(self, directory: str | Path) -> list[Path]:

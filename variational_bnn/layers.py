@@ -59,9 +59,10 @@ class Stochastic(tf_keras.layers.Layer, abc.ABC):
         )
         super().build(input_shape)
 
-    def next_seed(self) -> tf.Tensor:
-        """A stateless seed `[2]` that no other draw of this layer had."""
-        seed = tf.stack([tf.constant(self.noise_seed, tf.int64), self.draws.assign_add(1)])
+    def next_seed(self, inputs: tf.Tensor) -> tf.Tensor:
+        """A stateless seed `[2]` that no other draw of this layer had; inputs that never come count for none."""
+        with tf.control_dependencies([inputs]):
+            seed = tf.stack([tf.constant(self.noise_seed, tf.int64), self.draws.assign_add(1)])
         replica = tf.distribute.get_replica_context()
         if replica is not None and replica.num_replicas_in_sync > 1:
             seed = tf.random.experimental.stateless_fold_in(seed, replica.replica_id_in_sync_group)
@@ -165,7 +166,8 @@ class MeanFieldDense(Stochastic):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Draw the outputs `[..., units]` of inputs `[..., fan-in]`."""
-        outputs = self.draw(tf.convert_to_tensor(inputs, self.compute_dtype), self.next_seed())
+        inputs = tf.convert_to_tensor(inputs, self.compute_dtype)
+        outputs = self.draw(inputs, self.next_seed(inputs))
         self.add_kl(self.weights_kl() / self._numbers["num_examples"])
         return self.activation(outputs)
 
@@ -259,7 +261,7 @@ class NormalUnits(Stochastic):
         prior = tfd.Independent(tfd.Normal(tf.zeros_like(loc), tf.ones_like(scale)), reinterpreted_batch_ndims=1)
         kl = tfd.kl_divergence(q, prior)  # Of no rows, as a replica's share of a last batch may be, the mean is 0.
         self.add_kl(tf.math.divide_no_nan(tf.reduce_sum(kl), tf.cast(tf.size(kl), kl.dtype)))
-        return self.activation(loc + scale * _noise(tf.shape(loc), self.next_seed(), loc.dtype))
+        return self.activation(loc + scale * _noise(tf.shape(loc), self.next_seed(loc), loc.dtype))
 
     def settings(self) -> dict[str, Any]:
         """The plain values of this layer's own arguments."""

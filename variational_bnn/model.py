@@ -39,7 +39,7 @@ class VariationalModel(tf_keras.Model):
         self.compile(**tf_keras.saving.deserialize_keras_object(config))
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.fit`; batches of unknown number run one a call, since a call of many could overrun them."""
+        """As `tf_keras.Model.fit`; batches of unknown number run one a call, as a call of many could overrun them."""
         training = _is_of_unknown_size(x, kwargs.get("steps_per_epoch"))
         validation = _is_of_unknown_size(kwargs.get("validation_data"), kwargs.get("validation_steps"))
         with self._one_batch_a_call(training or validation):
@@ -58,11 +58,11 @@ class VariationalModel(tf_keras.Model):
         self.make_train_function()  # Made now, each is a loop over as many batches as this variable says, and stays so.
         self.make_test_function()
         batches = int(self.steps_per_execution.numpy())
-        self.steps_per_execution = 1
+        self.steps_per_execution.assign(1)
         try:
             yield
         finally:
-            self.steps_per_execution = batches
+            self.steps_per_execution.assign(batches)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: tf.Tensor | None = None

@@ -7,6 +7,7 @@ import math
 import pandas as pd
 from rich.box import SIMPLE
 from rich.table import Table
+from rich.text import Text
 
 from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS
 
@@ -20,23 +21,28 @@ LEGEND = (
 )
 
 
-def summary_table(summary: pd.DataFrame, title: str) -> Table:
-    """What `summarise` found, to be read on a screen."""
-    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE)
-    held_out = [region for region in REGIONS if summary[f"rmse_{region}"].notna().any()]
-    table.add_column("method", no_wrap=True)
-    scores = (f"held out {region}: rmse, log-lik." for region in held_out)
-    for heading in (*REGIONS, "noise", "rmse", *scores, "fit, s"):
-        table.add_column(heading, justify="right")
+def tables(summary: pd.DataFrame, about: str) -> list[Table]:
+    """What `summarise` found, to be read on a screen: the epistemic sd, and the scores where rows were held out."""
+    regions = _table(f"Epistemic sd on {about}", *REGIONS, "noise", "rmse", "fit, s")
     for _, row in summary.iterrows():
-        table.add_row(
-            row["method"],
-            *(_with_interval(row, f"sd_{region}", "\n") for region in REGIONS),
-            _short(row["aleatoric_sd_near"]),
-            _short(row["train_rmse"]),
-            *(f"{_short(row[f'rmse_{r}'])}, {_short(row[f'log_likelihood_{r}'])}" for r in held_out),
-            _short(row["fit_seconds"]),
-        )
+        sds = [_with_interval(row, f"sd_{region}", "\n") for region in REGIONS]
+        rest = [_short(row[name]) for name in ("aleatoric_sd_near", "train_rmse", "fit_seconds")]
+        regions.add_row(row["method"], *sds, *rest)
+    held_out = [region for region in REGIONS if summary[f"rmse_{region}"].notna().any()]
+    if not held_out:
+        return [regions]
+    scores = _table("Held-out rows: rmse / log-likelihood per row", *held_out)
+    for _, row in summary.iterrows():
+        pairs = [f"{_short(row[f'rmse_{region}'])} / {_short(row[f'log_likelihood_{region}'])}" for region in held_out]
+        scores.add_row(row["method"], *pairs)
+    return [regions, scores]
+
+
+def _table(title: str, *headings: str) -> Table:
+    table = Table(title=Text(title), title_justify="left", header_style="bold", box=SIMPLE)
+    table.add_column("method", no_wrap=True)
+    for heading in headings:
+        table.add_column(heading, justify="right")
     return table
 
 
@@ -46,7 +52,8 @@ def verdicts(summary: pd.DataFrame) -> list[str]:
 
 
 def _verdict(row: pd.Series[float]) -> str:
-    failed = f" ({row['seeds_failed']:.0f} seeds failed)" if row["seeds_failed"] else ""
+    count = int(row["seeds_failed"])
+    failed = f" ({count} seed{'s' if count > 1 else ''} failed)" if count else ""
     if not row["seeds_ok"]:
         return f"no seed succeeded{failed}"
     sds = [row[f"sd_{region}"] for region in REGIONS if not math.isnan(row[f"sd_{region}"])]

@@ -1,0 +1,228 @@
+"""What cannot be is refused in one line that says what was wanted and what came, and nothing is left behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from variational_bnn.base import Dataset, Network, Training
+from variational_bnn.builders import build_weight_variation
+from variational_bnn.cli import commands
+from variational_bnn.comparison import Comparison, compare, default_network
+from variational_bnn.datasets import lecture, load, read_csv, uci
+from variational_bnn.likelihoods import Normal
+from variational_bnn.regions import split
+
+QUICK: dict[str, Any] = {"training": Training(steps=2), "num_samples": 2, "progress": False}
+GOOD = "a,b,y\n1,2,3\n2,3,5\n3,5,8\n4,4,9\n"
+
+
+def _refused(message: str, *arguments: str | Path) -> None:
+    """The command ends with status 2 and this as all that it says."""
+    done = CliRunner().invoke(commands, [str(argument) for argument in arguments])
+    assert done.exit_code == 2, done.output
+    assert isinstance(done.exception, SystemExit)
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("Error: ")
+    assert message in line
+
+
+def _tree(directory: Path) -> dict[str, bytes | None]:
+    """All that a directory holds."""
+    return {str(p.relative_to(directory)): p.read_bytes() if p.is_file() else None for p in directory.rglob("*")}
+
+
+FILES = {
+    "no such column": (GOOD, "z", "has no column 'z'; columns: a, b, y"),
+    "text": ("a,y\n1,2\n2,high\n", "y", "column 'y' must hold finite numbers, line 3 has 'high'"),
+    "text in a feature": ("a,y\n1,2\nx,3\n", "y", "column 'a' must hold finite numbers, line 3 has 'x'"),
+    "NaN": ("a,y\n1,2\n\nnan,3\n", "y", "column 'a' must hold finite numbers, line 4 has 'nan'"),
+    "infinite": ("a,y\n1,-inf\n2,3\n", "y", "column 'y' must hold finite numbers, line 2 has '-inf'"),
+    "empty cell": ("a,b,y\n1,2,3\n2,,4\n", "y", "column 'b' must hold finite numbers, line 3 has an empty cell"),
+    "constant feature": ("a,b,y\n1,7,3\n2,7,4\n", "y", "feature 'b' is constant over the training rows (always 7)"),
+    "constant target": ("a,y\n1,7\n2,7\n", "y", "target 'y' is constant over the training rows (always 7)"),
+    "one row": ("a,y\n1,2\n", "y", "needs at least 2 training rows, got 1"),
+    "no rows": ("a,y\n", "y", "has no rows below its column names"),
+    "empty": ("", "y", "is empty"),
+    "target alone": ("y\n1\n2\n", "y", "has no feature columns beside the target 'y'"),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_bad_table(case: str, tmp_path: Path) -> None:
+    text, target, message = FILES[case]
+    path = tmp_path / "table.csv"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        read_csv(path, target)
+    _refused(message, "compare", "--data", path, "--target", target, "--out", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        ([[1.0, 2.0], [3.0, np.nan]], [1.0, 2.0], "x must be finite, got nan in row 1, column 'b'"),
+        ([[1.0, 2.0], [3.0, 4.0]], [np.inf, 2.0], "y must be finite, got inf in row 0, column 't'"),
+        ([[1.0, 2.0], [3.0, 2.0]], [1.0, 2.0], r"feature 'b' is constant over the training rows \(always 2\)"),
+        ([[1.0, 2.0], [3.0, 4.0]], [5.0, 5.0], r"target 't' is constant over the training rows \(always 5\)"),
+        ([[1.0, 2.0]], [1.0], "needs at least 2 training rows, got 1"),
+        ([["1", "two"], ["3", "4"]], [1.0, 2.0], "x must hold numbers"),
+        ([[1.0, 2.0], [3.0, 4.0]], [1.0, 2.0, 3.0], r"as many rows, got \[2, 2\] and \[3, 1\]"),
+    ],
+)
+def test_bad_arrays(x: Any, y: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Dataset(name="d", x=x, y=y, feature_names=("a", "b"), target_names=("t",))
+
+
+def _network(**fields: Any) -> Network:
+    return dataclasses.replace(default_network(lecture()), **fields)
+
+
+NAMES_AND_NUMBERS: dict[str, tuple[list[str], Callable[[], Any], str]] = {
+    "missing file": (["--data", "no/such.csv", "--target", "y"], lambda: load("no/such.csv", "y"), "'no/such.csv'"),
+    "dataset": (["--data", "iris"], lambda: load("iris"), "unknown dataset 'iris'; known: lecture, uci:boston"),
+    "UCI dataset": (["--data", "uci:iris"], lambda: load("uci:iris"), "unknown dataset 'uci:iris'; known: lecture"),
+    "target": (["--target", "y"], lambda: load("lecture", "y"), "dataset 'lecture' has its own target, got 'y'"),
+    "gap": (["--gap", "z"], lambda: split(lecture(), gap="z", seed=0), "unknown feature 'z'; known: x"),
+    "tail": (["--tail", "z"], lambda: split(lecture(), tail="z", seed=0), "unknown feature 'z'; known: x"),
+    "method": (
+        ["--methods", "output,mcmc"],
+        lambda: compare(lecture(), methods=["output", "mcmc"]),
+        "unknown method 'mcmc'; known: deterministic, output",
+    ),
+    "no method": (["--methods", ""], lambda: compare(lecture(), methods=[""]), "unknown method ''; known:"),
+    "activation": (["--activation", "step"], lambda: _network(activation="step"), "unknown activation 'step'; known: "),
+    "seeds": (["--seeds", "0"], lambda: compare(lecture(), seeds=range(0)), "got"),
+    "steps": (["--steps", "0"], lambda: Training(steps=0), "steps must be a whole number >= 1, got 0"),
+    "samples": (["--samples", "0"], lambda: compare(lecture(), num_samples=0), "num_samples must be a whole number"),
+    "workers": (["--workers", "0"], lambda: compare(lecture(), workers=0), "workers must be a whole number >= 1"),
+    "noise": (["--noise", "-1"], lambda: Normal(scale=-1), "scale must be None, 'learned' or a number > 0, got -1"),
+    "no noise": (["--noise", "nan"], lambda: Normal(scale=np.nan), "a number > 0, got nan"),
+    "noise word": (["--noise", "foo"], lambda: Normal(scale="foo"), "got 'foo'"),  # type: ignore[arg-type]
+    "prior": (["--prior-scale", "0"], lambda: _network(prior_scale=0.0), "prior_scale must be > 0, got 0.0"),
+    "endless prior": (["--prior-scale", "inf"], lambda: _network(prior_scale=np.inf), "must be > 0, got inf"),
+    "no units": (["--hidden-units", "3,0"], lambda: _network(hidden_units=(3, 0)), "whole number >= 1, got 0"),
+    "units": (["--hidden-units", "a"], lambda: _network(hidden_units="a"), "must be"),
+}
+
+
+@pytest.mark.parametrize("case", NAMES_AND_NUMBERS)
+def test_bad_names_and_numbers(case: str, tmp_path: Path) -> None:
+    options, call, message = NAMES_AND_NUMBERS[case]
+    with pytest.raises(ValueError, match=re.escape(message)):
+        call()
+    _refused(message, "compare", *options, "--out", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--seeds", "0"], "--seeds must be >= 1, got 0"),
+        (["--noise", "foo"], "--noise must be heteroscedastic, learned or a number, got 'foo'"),
+        (["--hidden-units", "4,a"], "--hidden-units must be whole numbers with commas, got '4,a'"),
+        (["--steps", "many"], "'many' is not a valid integer"),
+        (["--colour", "red"], "No such option"),
+    ],
+)
+def test_what_only_the_command_line_can_get_wrong(options: list[str], message: str, tmp_path: Path) -> None:
+    _refused(message, "compare", *options, "--out", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_without_a_target_and_a_command_that_is_none(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text(GOOD)
+    _refused("needs a target; columns: a, b, y", "compare", "--data", tmp_path / "table.csv", "--out", tmp_path / "out")
+    _refused("No such command 'fit'", "fit")
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
+
+
+def test_names_that_only_the_api_takes() -> None:
+    with pytest.raises(ValueError, match="unknown estimator 'vogn'; known: reparameterization, flipout"):
+        build_weight_variation(default_network(lecture()), 20, estimator="vogn")
+    with pytest.raises(ValueError, match="unknown UCI dataset 'iris'; known: boston"):
+        uci("iris")
+    with pytest.raises(ValueError, match=r"network must have input_shape, output_size = \(\(1,\), 1\) for the dataset"):
+        compare(lecture(), network=_network(input_shape=(2,)))
+    with pytest.raises(ValueError, match="seed must be a whole number >= 0, got -1"):
+        compare(lecture(), seeds=[-1])
+    with pytest.raises(ValueError, match="at least one method and one seed are wanted"):
+        compare(lecture(), methods=[])
+
+
+@pytest.mark.parametrize("place", ["{}/file", "{}/file/below", "/dev/null/x", "/proc/x"])
+def test_a_place_that_cannot_be_written(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    out = place.format(tmp_path)
+    with pytest.raises(ValueError, match=f"cannot use {out}: "):
+        compare(lecture(), methods=["output"], seeds=[0], directory=out, **QUICK)
+    _refused(f"cannot use {out}: ", "compare", "--steps", "2", "--seeds", "1", "--out", out)
+    assert _tree(tmp_path) == {"file": b"mine"}
+
+
+def test_a_directory_that_is_not_from_here_or_of_another_run(tmp_path: Path) -> None:
+    foreign, other = tmp_path / "foreign", tmp_path / "other"
+    foreign.mkdir()
+    (foreign / "results.csv").write_text("a,b\n1,2\n")
+    compare(lecture(), methods=["output"], seeds=[0], directory=other, **QUICK)
+    before = _tree(tmp_path)
+    options = ["compare", "--methods", "output", "--seeds", "1"]
+    _refused("holds results.csv but no settings.json: it is not from here", *options, "--out", foreign)
+    _refused("holds other settings: training.steps is 2 there, 3 here", *options, "--steps", "3", "--out", other)
+    assert _tree(tmp_path) == before
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("finished")
+    compare(lecture(), methods=["output"], seeds=[0], directory=directory, **QUICK)
+    return directory
+
+
+SPOILT: dict[str, Callable[[Path], Any]] = {
+    "missing": shutil.rmtree,
+    "no settings": lambda d: (d / "settings.json").unlink(),
+    "no rows": lambda d: (d / "results.csv").unlink(),
+    "no predictions": lambda d: shutil.rmtree(d / "predictions"),
+    "foreign rows": lambda d: (d / "results.csv").write_text("a,b\n1,2\n"),
+    "foreign settings": lambda d: (d / "settings.json").write_text("[1]"),
+    "truncated settings": lambda d: (d / "settings.json").write_text((d / "settings.json").read_text()[:40]),
+    "truncated rows": lambda d: (d / "results.csv").write_text((d / "results.csv").read_text()[:-20]),
+    "lost predictions": lambda d: [p.write_text(p.read_text()[:-500]) for p in (d / "predictions").iterdir()],
+    "no text": lambda d: (d / "results.csv").write_bytes(b"\xff\xfe\x00"),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_a_directory_that_cannot_be_drawn(case: str, finished: Path, tmp_path: Path) -> None:
+    directory = tmp_path / "d"
+    shutil.copytree(finished, directory)
+    SPOILT[case](directory)
+    before = _tree(tmp_path)
+    with pytest.raises(ValueError, match=str(directory)):
+        Comparison.read(directory)
+    _refused(str(directory), "plot", directory)
+    assert _tree(tmp_path) == before
+
+
+def test_a_directory_of_settings_alone_has_nothing_to_draw(finished: Path, tmp_path: Path) -> None:
+    """As a run leaves it that was stopped before its first cell was finished."""
+    directory = tmp_path / "d"
+    shutil.copytree(finished, directory)
+    (directory / "results.csv").write_text((finished / "results.csv").read_text().splitlines(keepends=True)[0])
+    before = _tree(tmp_path)
+    with pytest.raises(ValueError, match="no finished cells"):
+        Comparison.read(directory).plot()
+    _refused("holds no finished cells", "plot", directory)
+    assert _tree(tmp_path) == before

@@ -1,0 +1,93 @@
+"""What the README says of the lecture's data, at the settings that a user gets; and a model untrained does not pass."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from variational_bnn.base import REGIONS, Training
+from variational_bnn.comparison import Comparison, compare
+from variational_bnn.datasets import lecture
+from variational_bnn.report import verdicts
+
+WEIGHTS = ("reparameterization", "flipout", "local_reparameterization")
+SEEDS = range(3)
+
+
+def fits_and_is_uncertain_beyond_alone(rows: pd.DataFrame) -> bool:
+    """The claim about weights, of one method's rows: it fits; far more epistemic variance beyond the data than near it,
+    and less between.
+
+    The data's sd is 7.4 and its noise's is 1.
+    """
+    by_region = rows.pivot(index="seed", columns="region", values="epistemic_variance")
+    ratios = by_region.div(by_region["near"], axis=0)
+    beyond, between = np.exp(np.log(ratios[["beyond", "between"]]).mean())
+    return bool(rows["train_rmse"].max() < 2 and beyond > 10 and between < 1)
+
+
+@pytest.fixture(scope="module")
+def trained() -> Comparison:
+    methods = ["deterministic", "output", *WEIGHTS, "hidden"]
+    return compare(lecture(), methods=methods, seeds=SEEDS, progress=False)
+
+
+@pytest.fixture(scope="module")
+def untrained() -> Comparison:
+    return compare(lecture(), methods=WEIGHTS, seeds=SEEDS, training=Training(steps=1), progress=False)
+
+
+def _rows(comparison: Comparison, method: str) -> pd.DataFrame:
+    rows = comparison.results[comparison.results["method"] == method]
+    assert len(rows) == len(SEEDS) * len(REGIONS)
+    assert set(rows["status"]) == {"ok"}
+    return rows
+
+
+@pytest.mark.parametrize("method", ["deterministic", "output"])
+def test_point_weights_have_no_epistemic_variance_anywhere(trained: Comparison, method: str) -> None:
+    assert (_rows(trained, method)["epistemic_variance"] == 0).all()
+    predictions = trained.predictions[trained.predictions["method"] == method]
+    assert (predictions["epistemic_variance"] == 0).all()
+    assert (predictions["aleatoric_variance"] > 0).all()
+    assert _rows(trained, method)["train_rmse"].max() < 2
+    assert f"{method}: no epistemic variance anywhere" in "\n".join(verdicts(trained.table))
+
+
+@pytest.mark.parametrize("method", WEIGHTS)
+def test_uncertain_weights_know_beyond_the_data_and_not_between(trained: Comparison, method: str) -> None:
+    assert fits_and_is_uncertain_beyond_alone(_rows(trained, method))
+    summary = trained.table.set_index("method").loc[method]
+    assert summary["beyond_near"] > 10
+    assert summary["between_near"] < 1
+    assert summary["growth"] > 0
+    (verdict,) = (line for line in verdicts(trained.table) if line.startswith(f"{method}: "))
+    said = re.findall(r"(\S+) \[[^]]*\] times as much (\w+) the data", verdict)
+    assert said == [(f"{summary[f'{region}_near']:.2g}", region) for region in ("between", "beyond")]
+
+
+@pytest.mark.parametrize("method", WEIGHTS)
+def test_before_training_they_do_not(untrained: Comparison, method: str) -> None:
+    rows = _rows(untrained, method)
+    assert not fits_and_is_uncertain_beyond_alone(rows)
+    assert untrained.table.set_index("method").loc[method, "beyond_near"] < 10  # Not for want of a fit alone.
+    assert rows["train_rmse"].min() > 2
+
+
+def test_the_three_estimators_agree_since_they_share_a_posterior_family(trained: Comparison) -> None:
+    table = trained.table.set_index("method").loc[list(WEIGHTS)]
+    for measure in ("sd_near", "sd_between", "sd_beyond"):
+        assert table[measure].max() / table[measure].min() < 1.25, measure
+
+
+def test_stochastic_units_are_measured_and_named_for_what_they_are(trained: Comparison) -> None:
+    rows = _rows(trained, "hidden")
+    measures = ["epistemic_variance", "aleatoric_variance", "growth", "train_rmse"]
+    assert np.isfinite(rows[measures]).all(axis=None)
+    assert (rows["epistemic_variance"] > 0).all()
+    assert rows["train_rmse"].max() < 7.4 / 2  # It fits, though less well than the others.
+    (verdict,) = (line for line in verdicts(trained.table) if line.startswith("hidden: "))
+    assert "not uncertainty about parameters" in verdict
