@@ -26,8 +26,18 @@ class VariationalModel(tf_keras.Model):
     ) -> None:
         """Take the very arguments of a functional model: by them Keras knows how to save and load the class."""
         super().__init__(inputs, outputs, name=name, trainable=trainable, **kwargs)
+        self._make_metrics()
+
+    @tf.__internal__.tracking.no_automatic_dependency_tracking
+    def _make_metrics(self) -> None:
+        """Untracked, so that the metrics' variables do not pass for weights of the model."""
         self._nll = tf_keras.metrics.Mean("nll")
         self._kl = tf_keras.metrics.Mean("kl")
+
+    @property
+    def metrics(self) -> list[tf_keras.metrics.Metric]:
+        """Those of `compile`, and `nll` and `kl`."""
+        return [*super().metrics, self._nll, self._kl]
 
     def compile(self, *args: Any, steps_per_execution: int | str | None = None, **kwargs: Any) -> None:
         """As `tf_keras.Model.compile`, with `STEPS_PER_EXECUTION` batches a call: small steps are mostly overhead."""
