@@ -13,7 +13,8 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from variational_bnn.base import REGIONS, Array, Result
+from variational_bnn.base import REGIONS, Result
+from variational_bnn.checks import Array
 from variational_bnn.plots import plot_all, plot_bands, plot_distance, plot_regions
 from variational_bnn.results import results_table
 

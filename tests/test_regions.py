@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Array, Dataset
+from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Dataset
+from variational_bnn.checks import Array
 from variational_bnn.datasets import lecture, uci
 from variational_bnn.regions import RegionMap, queries, split
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Array, Dataset
+from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Dataset
+from variational_bnn.checks import Array
 from variational_bnn.datasets import uci
 from variational_bnn.regions import growth, queries, ratio_interval, split
 

@@ -13,7 +13,7 @@ from scipy import stats
 
 from variational_bnn.base import REGIONS, Result
 from variational_bnn.report import LEGEND, tables, verdicts
-from variational_bnn.summary import summarise
+from variational_bnn.results import summarise
 
 
 def _summary(cells: dict[tuple[str, int], tuple[float, ...] | str], **scores: float) -> pd.DataFrame:

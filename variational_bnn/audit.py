@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variational_bnn._keras import require_model, tf, tf_keras, tfd, tfp
-from variational_bnn.base import require, require_count
+from variational_bnn.checks import require, require_count
 from variational_bnn.layers import MeanFieldDense, NormalUnits
 from variational_bnn.predictive import mean_log_prob
 

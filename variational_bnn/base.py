@@ -9,72 +9,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from variational_bnn.checks import Array, finite_table, is_positive, require, require_count, require_known
 
 NEAR, BETWEEN, BEYOND = REGIONS = ("near", "between", "beyond")
 ACTIVATIONS = ("elu", "gelu", "linear", "relu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh")
-
-
-def require(condition: bool, message: str) -> None:
-    """Raise `ValueError(message)` unless the condition holds: the one way in which input is refused."""
-    if not condition:
-        raise ValueError(message)
-
-
-def is_positive(value: object) -> bool:
-    """Whether the value is a finite number above zero."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0
-
-
-def require_count(name: str, value: object) -> None:
-    """Refuse anything but a whole number of at least 1."""
-    whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-    require(whole and value >= 1, f"{name} must be a whole number >= 1, got {value!r}")  # type: ignore[operator]
-
-
-def require_seed(seed: object) -> None:
-    """Refuse anything but a whole number of at least 0."""
-    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
-    require(whole and seed >= 0, f"seed must be a whole number >= 0, got {seed!r}")  # type: ignore[operator]
-
-
-def require_known(kind: str, name: object, known: Sequence[str]) -> None:
-    """Refuse a name that is not among the known ones, which the message lists."""
-    require(name in known, f"unknown {kind} {name!r}; known: {', '.join(known)}")
-
-
-def finite_table(name: str, values: npt.ArrayLike, columns: Sequence[str] = ()) -> Array:
-    """Return the values as a read-only `[N, columns]` float64 table.
-
-    Args:
-        name: What the message calls the table.
-        values: `[N]` or `[N, C]` numbers; a vector is taken for one column.
-        columns: Names of the columns, for the message; their numbers by default.
-
-    Raises:
-        ValueError: If a value is not a number, is NaN or infinite (the row, counted from 0, and the column are
-            named), or if the shape is neither `[N]` nor `[N, C]`, or a size is 0.
-    """
-    try:
-        table = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold numbers: {error}") from error
-    table = table[:, None] if table.ndim == 1 else table
-    require(table.ndim == 2 and table.size > 0, f"{name} must have shape [N, columns], got {list(table.shape)}")
-    bad = np.argwhere(~np.isfinite(table))
-    if len(bad):
-        row, column = bad[0]
-        label = repr(columns[column]) if columns else str(column)
-        raise ValueError(f"{name} must be finite, got {table[row, column]} in row {row}, column {label}")
-    table.flags.writeable = False
-    return table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

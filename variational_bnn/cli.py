@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
-from variational_bnn.base import ACTIVATIONS, Dataset, Network, Training, require
+from variational_bnn.base import ACTIVATIONS, Dataset, Network, Training
+from variational_bnn.checks import require
 from variational_bnn.datasets import DATASETS, load
 from variational_bnn.regions import split
 

@@ -20,17 +20,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from variational_bnn import results
-from variational_bnn.base import (
-    Dataset,
-    Network,
-    Result,
-    Training,
-    require,
-    require_count,
-    require_fit,
-    require_known,
-    require_seed,
-)
+from variational_bnn.base import Dataset, Network, Result, Training, require_fit
+from variational_bnn.checks import require, require_count, require_known, require_seed
 from variational_bnn.experiment import Cell, run_cell
 from variational_bnn.likelihoods import Normal
 from variational_bnn.methods import METHODS

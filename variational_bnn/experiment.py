@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Dataset, Network, Predictive, Result, Training
-from variational_bnn.methods import METHODS, Diverged
+from variational_bnn.methods import METHODS, DivergedError
 from variational_bnn.metrics import rmse
 from variational_bnn.predictive import predict
 from variational_bnn.regions import Queries, growth, queries
@@ -115,7 +115,7 @@ def run_cell(cell: Cell) -> tuple[list[Result], pd.DataFrame]:
     start = time.perf_counter()
     try:
         posterior = METHODS[cell.method](cell.dataset, cell.network, cell.training, cell.seed)
-    except Diverged as error:
+    except DivergedError as error:
         spent = time.perf_counter() - start
         rows = [Result(**names, region=region, fit_seconds=spent, status=str(error)) for region in regions]
         return rows, pd.DataFrame()

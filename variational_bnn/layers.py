@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from variational_bnn._keras import PACKAGE, tf, tf_keras, tfd, tfp
-from variational_bnn.base import Likelihood, is_positive, require, require_count
+from variational_bnn.base import Likelihood
+from variational_bnn.checks import is_positive, require, require_count
 from variational_bnn.likelihoods import likelihood_from_dict
 
 SCALE_FLOOR = 1e-5

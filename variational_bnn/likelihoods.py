@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 
 from variational_bnn._keras import tf, tfd
-from variational_bnn.base import Array, Likelihood, is_positive, require, require_known
+from variational_bnn.base import Likelihood
+from variational_bnn.checks import Array, is_positive, require, require_known
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from variational_bnn._keras import PACKAGE, tf, tf_keras, tfd
-from variational_bnn.base import require, require_count
+from variational_bnn.checks import require, require_count
 from variational_bnn.layers import Stochastic
 
 

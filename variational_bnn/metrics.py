@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from variational_bnn.base import Array, require
+from variational_bnn.checks import Array, require
 
 
 def rmse(y: Array, mean: Array) -> float:

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from variational_bnn._keras import require_model, tf, tf_keras, tfd, tfp
-from variational_bnn.base import Array, Predictive, finite_table, require, require_count, require_seed
+from variational_bnn.base import Predictive
+from variational_bnn.checks import Array, finite_table, require, require_count, require_seed
 from variational_bnn.layers import NormalUnits
 
 BLOCK = 100
@@ -210,8 +211,9 @@ class _Draws:
         return _Sampler(self.model, known.row_shape, graph_seed=self.seed) if known.own_randomness else known
 
     def chunks(self, score: Array | None = None) -> Iterator[Iterator[list[Functions]]]:
-        """Chunk by chunk of rows, block by block of draws: `[B, R, D]` means and variances, or `[B, R]` log densities
-        of the targets to score.
+        """Chunk by chunk of rows, block by block of draws.
+
+        A block is means and variances `[B, R, D]`, or the log densities `[B, R]` of the targets to score.
         """
         sampler = self.sampler()
         rows = len(self.x) if sampler.own_randomness else ROWS
@@ -291,8 +293,9 @@ def sample_functions(
 
 
 def mean_log_prob(model: tf_keras.Model, x: npt.ArrayLike, y: npt.ArrayLike, *, num_samples: int, seed: int) -> Array:
-    """E_draws[log p(y given x, draw)] `[N]`, the data's part of the evidence lower bound; `log_prob` has the log of the
-    mean instead.
+    """E_draws[log p(y given x, draw)] `[N]`, the data's part of the evidence lower bound.
+
+    `Predictive.log_prob` has the log of the mean density instead of the mean of its log.
 
     Raises:
         TypeError: If the model is not one of tf_keras.
@@ -308,8 +311,9 @@ def mean_log_prob(model: tf_keras.Model, x: npt.ArrayLike, y: npt.ArrayLike, *, 
 
 
 def _moments(blocks: Iterable[list[Functions]]) -> tuple[Array, Array, Array]:
-    """Mean, epistemic and aleatoric variance `[R, D]`, summed as deviations from the first draw: if all draws are
-    equal, their variance is exactly 0.
+    """Mean, epistemic and aleatoric variance `[R, D]`.
+
+    Summed are deviations from the first draw: if all draws are equal, their variance is exactly 0.
     """
     count, first = 0, np.zeros(())
     total = squares = noise = np.zeros(())

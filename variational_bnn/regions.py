@@ -9,7 +9,8 @@ import numpy.typing as npt
 from scipy import stats
 from sklearn.neighbors import NearestNeighbors
 
-from variational_bnn.base import BETWEEN, BEYOND, NEAR, Array, Dataset, finite_table, require, require_known
+from variational_bnn.base import BETWEEN, BEYOND, NEAR, Dataset
+from variational_bnn.checks import Array, finite_table, require, require_known
 
 _OWN_DISTANCES = 0.95
 _ROUNDING = 1e-9

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from variational_bnn._keras import tf, tf_keras
-from variational_bnn.base import Network, require_count, require_network, require_seed
+from variational_bnn.base import Network, require_network
+from variational_bnn.checks import require_count, require_seed
 from variational_bnn.layers import LikelihoodHead
 from variational_bnn.model import VariationalModel
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from variational_bnn.base import Network, require, require_network
+from variational_bnn.base import Network, require_network
 from variational_bnn.builders._assembly import assemble, dense
+from variational_bnn.checks import require
 from variational_bnn.layers import NormalUnits
 from variational_bnn.model import VariationalModel
 

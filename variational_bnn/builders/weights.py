@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from variational_bnn.base import Network, require_known
+from variational_bnn.base import Network
 from variational_bnn.builders._assembly import assemble
+from variational_bnn.checks import require_known
 from variational_bnn.layers import (
     DenseFlipout,
     DenseLocalReparameterization,

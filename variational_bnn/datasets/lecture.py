@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from variational_bnn.base import Array, Dataset, require_count
+from variational_bnn.base import Dataset
+from variational_bnn.checks import Array, require_count
 
 _NOISE = 1.0
 _X = np.delete(np.linspace(-0.5, 0.5, 32), slice(10, 22))

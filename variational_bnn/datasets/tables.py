@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from variational_bnn.base import Array, Dataset, require
+from variational_bnn.base import Dataset
+from variational_bnn.checks import Array, require
 
 
 def read_csv(path: str | Path, target: str, name: str | None = None) -> Dataset:

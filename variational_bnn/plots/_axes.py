@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from variational_bnn.base import BETWEEN, BEYOND, NEAR, Array
+from variational_bnn.base import BETWEEN, BEYOND, NEAR
+from variational_bnn.checks import Array
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#4D4D4D")  # Okabe and Ito's
 METHOD_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")

@@ -16,7 +16,8 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
-from variational_bnn._axes import (
+from variational_bnn.base import REGIONS
+from variational_bnn.plots._axes import (
     DOTS_PER_INCH,
     GREY,
     LIGHT,
@@ -29,10 +30,9 @@ from variational_bnn._axes import (
     styles,
     zero_strip,
 )
-from variational_bnn._bands import bands
-from variational_bnn._distances import distances
-from variational_bnn.base import REGIONS
-from variational_bnn.summary import summarise
+from variational_bnn.plots._bands import bands
+from variational_bnn.plots._distances import distances
+from variational_bnn.results.summary import summarise
 
 
 def plot_bands(

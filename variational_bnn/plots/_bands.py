@@ -16,8 +16,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
-from variational_bnn._axes import DOTS_PER_INCH, GREY, LIGHT, REGION_SHADES, TEXT, TITLE, Style, plain
-from variational_bnn.base import REGIONS, Array, require, require_known
+from variational_bnn.base import REGIONS
+from variational_bnn.checks import Array, require, require_known
+from variational_bnn.plots._axes import DOTS_PER_INCH, GREY, LIGHT, REGION_SHADES, TEXT, TITLE, Style, plain
 
 EPISTEMIC_ALPHA, TOTAL_ALPHA = 0.45, 0.18
 

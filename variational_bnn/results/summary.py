@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, require
+from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS
+from variational_bnn.checks import require
 from variational_bnn.regions import ratio_interval
 
 

@@ -26,11 +26,9 @@ from typing import Any, cast
 
 import pandas as pd
 
-from variational_bnn._files import in_one_line, read_text, write_whole
-from variational_bnn.base import Result, require
-from variational_bnn.summary import summarise
-
-__all__ = ["Saved", "append_cell", "finished_cells", "open_directory", "read_directory", "results_table", "summarise"]
+from variational_bnn.base import Result
+from variational_bnn.checks import require
+from variational_bnn.results._files import in_one_line, read_text, write_whole
 
 Cell = tuple[str, str, int]
 

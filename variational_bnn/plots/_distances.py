@@ -13,8 +13,18 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from variational_bnn._axes import DOTS_PER_INCH, GREY, TEXT, TITLE, Style, log_scale, plain, positive_range, zero_strip
 from variational_bnn.base import BETWEEN, BEYOND, NEAR
+from variational_bnn.plots._axes import (
+    DOTS_PER_INCH,
+    GREY,
+    TEXT,
+    TITLE,
+    Style,
+    log_scale,
+    plain,
+    positive_range,
+    zero_strip,
+)
 
 NEAR_BINS, AWAY_BINS = 4, 12
 
