@@ -46,10 +46,8 @@ def latent_scale(raw: Array) -> Array:
 def posterior(model: Any, layer: str) -> dict[str, tuple[Array, Array]]:
     """Mean and standard deviation of the layer's kernel and bias."""
     v = variables(model, layer)
-    return {
-        part: (v[f"{part}_posterior_loc"], POSTERIOR_FLOOR + softplus(v[f"{part}_posterior_raw_scale"]))
-        for part in ("kernel", "bias")
-    }
+    loc, scale = v["posterior_loc"], POSTERIOR_FLOOR + softplus(v["posterior_raw_scale"])
+    return {"kernel": (loc[:-1], scale[:-1]), "bias": (loc[-1], scale[-1])}
 
 
 def normal_kl(loc: Array, scale: Array, prior_scale: float) -> Array:

@@ -65,11 +65,9 @@ def test_the_seed_decides_the_initial_values(kind: str) -> None:
     starts = [np.concatenate([values.ravel() for values in model.get_weights()]) for model in models]
     np.testing.assert_array_equal(starts[0], starts[1])
     assert not np.array_equal(starts[0], starts[2])
-    unseeded = [by_hand.build(kind, network, 10, seed=None).get_weights()[0] for _ in range(2)]
+    unseeded = [by_hand.build(kind, network, 10, seed=None).get_weights()[0][:3] for _ in range(2)]
     assert not np.isclose(*unseeded).any()
-    kernels = [
-        v for v in models[0].trainable_variables if v.shape[0] == 3 and len(v.shape) == 2 and "raw" not in v.name
-    ]
+    kernels = [v[:3] for v in models[0].trainable_variables if len(v.shape) == 2 and "raw" not in v.name]
     assert not np.isclose(kernels[0], kernels[1]).any()
 
 

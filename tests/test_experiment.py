@@ -28,15 +28,14 @@ LINEAR = Network(input_shape=(1,), output_size=1, hidden_units=(), likelihood=No
 def _line(estimator: str = "flipout", weight_sd: float = WEIGHT_SD, bias_sd: float = BIAS_SD) -> Any:
     """A model that is y = w x + b, with w and b normal and known."""
     model = by_hand.build(estimator, LINEAR, num_examples=20)
+    scales = np.array([[weight_sd], [bias_sd]])
     values = {
-        "kernel_posterior_loc": WEIGHT,
-        "bias_posterior_loc": BIAS,
-        "kernel_posterior_raw_scale": np.log(np.expm1(weight_sd - by_hand.POSTERIOR_FLOOR)),
-        "bias_posterior_raw_scale": np.log(np.expm1(bias_sd - by_hand.POSTERIOR_FLOOR)),
+        "posterior_loc": np.array([[WEIGHT], [BIAS]]),
+        "posterior_raw_scale": np.log(np.expm1(scales - by_hand.POSTERIOR_FLOOR)),
     }
     for variable in model.trainable_variables:
         name = variable.name.rsplit("/", 1)[-1].removesuffix(":0")
-        variable.assign(tf.fill(variable.shape, np.float32(values[name])))
+        variable.assign(values[name].astype(np.float32))
     return model
 
 

@@ -92,7 +92,8 @@ class MeanFieldDense(Stochastic):
     """A dense layer with weights and biases q = N(loc, scale^2) each, and prior N(0, s^2 / fan-in) and N(0, s^2).
 
     What the subclasses share: the posterior family, the prior, the KL in closed form. They differ in how they draw the
-    outputs in training; their outputs' marginal distributions, row by row, are the same.
+    outputs in training; their outputs' marginal distributions, row by row, are the same. The biases are the last row of
+    the weights, `[fan-in + 1, units]`, that of a constant input of one; TFP's kernel and bias are views of them.
 
     Args:
         units: Size of the output.
@@ -134,10 +135,10 @@ class MeanFieldDense(Stochastic):
         super().__init__(
             units,
             activation=activation,
-            kernel_posterior_fn=self._posterior,
-            kernel_prior_fn=self._prior,
-            bias_posterior_fn=self._posterior,
-            bias_prior_fn=self._prior,
+            kernel_posterior_fn=self._posterior_of,
+            kernel_prior_fn=self._prior_of,
+            bias_posterior_fn=self._posterior_of,
+            bias_prior_fn=self._prior_of,
             seed=seed,
             kl_weight=kl_weight,
             **kwargs,
@@ -148,39 +149,66 @@ class MeanFieldDense(Stochastic):
         activation = tf_keras.activations.serialize(self.activation)
         return {"units": self.units, "activation": activation, **self._numbers, **super().settings()}
 
-    def _prior_scale(self, shape: list[int]) -> float:
-        fan_in = shape[0] if len(shape) == 2 and self._numbers["scale_prior_by_fan_in"] else 1
-        return float(self._numbers["prior_scale"] / np.sqrt(fan_in))
+    def build(self, input_shape: Any) -> None:
+        """Make the posterior's variables."""
+        fan_in, numbers = int(input_shape[-1]), self._numbers
+        kernel_scale = numbers["prior_scale"] / np.sqrt(fan_in if numbers["scale_prior_by_fan_in"] else 1)
+        self._prior_scales = np.array([[kernel_scale]] * fan_in + [[numbers["prior_scale"]]])
+        shape = (fan_in + 1, self.units)
+        self.loc = self.add_weight(name="posterior_loc", shape=shape, initializer=self._initial_loc)
+        self.raw_scale = self.add_weight(name="posterior_raw_scale", shape=shape, initializer=self._initial_raw_scale)
+        super().build(input_shape)
 
-    def _prior(self, dtype: tf.DType, shape: list[int], name: str, *_: Any) -> tfd.Distribution:
-        prior = tfd.Normal(tf.zeros(shape, dtype), tf.constant(self._prior_scale(shape), dtype))
+    def _initial_loc(self, shape: Any, dtype: tf.DType, **_: Any) -> tf.Tensor:
+        spread = tf_keras.initializers.VarianceScaling(seed=self.noise_seed)
+        return tf.concat([spread([shape[0] - 1, shape[1]], dtype), tf.zeros([1, shape[1]], dtype)], 0)
+
+    def _initial_raw_scale(self, shape: Any, dtype: tf.DType, **_: Any) -> tf.Tensor:
+        raw = [[softplus_inverse(self._numbers["initial_scale"] * scale)] for [scale] in self._prior_scales]
+        return tf.broadcast_to(tf.constant(raw, dtype), shape)
+
+    def _prior_of(self, dtype: tf.DType, shape: list[int], name: str, *_: Any) -> tfd.Distribution:
+        prior = tfd.Normal(tf.zeros(shape, dtype), _part(tf.constant(self._prior_scales, dtype), shape))
         return tfd.Independent(prior, reinterpreted_batch_ndims=len(shape), name=name)
 
-    def _posterior(self, dtype: tf.DType, shape: list[int], name: str, *_: Any) -> tfd.Distribution:
-        initial_scale = self._numbers["initial_scale"] * self._prior_scale(shape)
-        spread = tf_keras.initializers.VarianceScaling(seed=self.noise_seed) if len(shape) == 2 else "zeros"
-        raw = tf_keras.initializers.Constant(softplus_inverse(initial_scale))
-        loc = self.add_weight(name=f"{name}_loc", shape=shape, dtype=dtype, initializer=spread)
-        raw_scale = self.add_weight(name=f"{name}_raw_scale", shape=shape, dtype=dtype, initializer=raw)
-        scale = tfp.util.DeferredTensor(raw_scale, lambda value: SCALE_FLOOR + tf.nn.softplus(value))
+    def _posterior_of(self, dtype: tf.DType, shape: list[int], name: str, *_: Any) -> tfd.Distribution:
+        loc = tfp.util.DeferredTensor(self.loc, lambda loc: _part(loc, shape), shape=shape)
+        scale = tfp.util.DeferredTensor(self.raw_scale, lambda raw: _scale(_part(raw, shape)), shape=shape)
         return tfd.Independent(tfd.Normal(loc, scale), reinterpreted_batch_ndims=len(shape), name=name)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Draw the outputs `[..., units]` of inputs `[..., fan-in]`."""
         inputs = tf.convert_to_tensor(inputs, self.compute_dtype)
-        outputs = self.draw(inputs, self.next_seed(inputs))
-        self.add_kl(self.weights_kl() / self._numbers["num_examples"])
+        inputs_and_one = tf.concat([inputs, tf.ones_like(inputs[..., :1])], -1)
+        weights = self.posterior()
+        outputs = self.draw(inputs_and_one, weights, self.next_seed(inputs))
+        self.add_kl(self._kl(weights) / self._numbers["num_examples"])
         return self.activation(outputs)
+
+    def posterior(self) -> tfd.Distribution:
+        """The normal q of the weights and, last, the biases; its batch shape is `[fan-in + 1, units]`."""
+        return tfd.Normal(tf.convert_to_tensor(self.loc), _scale(self.raw_scale))
 
     def weights_kl(self) -> tf.Tensor:
         """KL(q || prior) of all weights and biases, a scalar in nats, in closed form."""
-        return tfd.kl_divergence(self.kernel_posterior, self.kernel_prior) + tfd.kl_divergence(
-            self.bias_posterior, self.bias_prior
-        )
+        return self._kl(self.posterior())
+
+    def _kl(self, weights: tfd.Distribution) -> tf.Tensor:
+        prior = tfd.Normal(0.0, tf.constant(self._prior_scales, weights.dtype))
+        return tf.reduce_sum(tfd.kl_divergence(weights, prior))
 
     @abc.abstractmethod
-    def draw(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Draw the values before the activation."""
+    def draw(self, inputs: tf.Tensor, weights: tfd.Distribution, seed: tf.Tensor) -> tf.Tensor:
+        """Draw the values before the activation of inputs `[..., fan-in + 1]`, the last of them one."""
+
+
+def _part(values: tf.Tensor, shape: list[int]) -> tf.Tensor:
+    """The kernel's rows of `[fan-in + 1, units]`, or the bias's."""
+    return values[:-1] if len(shape) == 2 else values[-1]
+
+
+def _scale(raw: tf.Tensor) -> tf.Tensor:
+    return SCALE_FLOOR + tf.nn.softplus(raw)
 
 
 def _noise(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
@@ -191,40 +219,33 @@ def _noise(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 class DenseReparameterization(MeanFieldDense, tfp.layers.DenseReparameterization):
     """One draw of the weights for the whole batch: Bayes by Backprop (Blundell et al. 2015, arXiv 1505.05424)."""
 
-    def draw(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """W = mean + sd * noise; x W + b."""
-        kernel, bias = self.kernel_posterior.distribution, self.bias_posterior.distribution
-        noise = _noise([kernel.loc.shape[0] + 1, self.units], seed, inputs.dtype)
-        return tf.matmul(inputs, kernel.loc + kernel.scale * noise[:-1]) + (bias.loc + bias.scale * noise[-1])
+    def draw(self, inputs: tf.Tensor, weights: tfd.Distribution, seed: tf.Tensor) -> tf.Tensor:
+        """X W, with W = mean + sd * noise."""
+        return tf.matmul(inputs, weights.loc + weights.scale * _noise(weights.loc.shape, seed, inputs.dtype))
 
 
 @register
 class DenseFlipout(MeanFieldDense, tfp.layers.DenseFlipout):
     """One perturbation for the batch, its signs flipped at random for each row (Wen et al. 2018, arXiv 1803.04386)."""
 
-    def draw(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """X mean + ((X * R) dW) * S, with random signs R and S; the bias is the weight of a constant input."""
-        kernel, bias = self.kernel_posterior.distribution, self.bias_posterior.distribution
-        noise_seed, sign_seed = tf.unstack(tf.random.split(seed))
-        fan_in = kernel.loc.shape[0]  # Of the inputs a generator forgets it.
-        noise = _noise([fan_in + 1, self.units], noise_seed, inputs.dtype)
-        rows = tf.shape(inputs)[:-1]
-        shape = tf.concat([rows, [fan_in + self.units]], 0)
-        bits = tf.random.stateless_uniform(shape, sign_seed, maxval=2, dtype=tf.int32)
-        signs_in, signs_out = tf.split(tf.cast(2 * bits - 1, inputs.dtype), [fan_in, self.units], axis=-1)
-        perturbation = tf.matmul(inputs * signs_in, kernel.scale * noise[:-1]) + bias.scale * noise[-1]
-        return tf.matmul(inputs, kernel.loc) + bias.loc + perturbation * signs_out
+    def draw(self, inputs: tf.Tensor, weights: tfd.Distribution, seed: tf.Tensor) -> tf.Tensor:
+        """X mean + ((X * R) dW) * S, with dW = sd * noise and random signs R and S."""
+        sizes = weights.loc.shape  # [fan-in + 1, units]
+        perturbation = weights.scale * _noise(sizes, seed, inputs.dtype)
+        shape = tf.concat([tf.shape(inputs)[:-1], [sum(sizes)]], 0)
+        other_seed = seed * [1, -1]  # No other draw's either: draws are counted from 1.
+        bits = tf.random.stateless_uniform(shape, other_seed, maxval=2, dtype=tf.int32)
+        signs_in, signs_out = tf.split(tf.cast(2 * bits - 1, inputs.dtype), sizes, axis=-1)
+        return tf.matmul(inputs, weights.loc) + tf.matmul(inputs * signs_in, perturbation) * signs_out
 
 
 @register
 class DenseLocalReparameterization(MeanFieldDense, tfp.layers.DenseLocalReparameterization):
     """The outputs are drawn instead of the weights, for each row apart (Kingma et al. 2015, arXiv 1506.02557)."""
 
-    def draw(self, inputs: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def draw(self, inputs: tf.Tensor, weights: tfd.Distribution, seed: tf.Tensor) -> tf.Tensor:
         """N(X mean, X^2 variance): the bias keeps the variance, and so the square root's gradient, off zero."""
-        kernel, bias = self.kernel_posterior.distribution, self.bias_posterior.distribution
-        mean = tf.matmul(inputs, kernel.loc) + bias.loc
-        variance = tf.matmul(inputs**2, tf.convert_to_tensor(kernel.scale) ** 2) + bias.scale**2
+        mean, variance = tf.matmul(inputs, weights.loc), tf.matmul(inputs**2, weights.scale**2)
         return mean + tf.sqrt(variance) * _noise(tf.shape(mean), seed, inputs.dtype)
 
 

@@ -42,7 +42,8 @@ class VariationalModel(tf_keras.Model):
     def compile(self, *args: Any, steps_per_execution: int | str | None = None, **kwargs: Any) -> None:
         """As `tf_keras.Model.compile`, with `STEPS_PER_EXECUTION` batches a call: small steps are mostly overhead."""
         super().compile(*args, steps_per_execution=steps_per_execution or STEPS_PER_EXECUTION, **kwargs)
-        self.optimizer.build(self.trainable_variables)  # Else the first step would be traced twice.
+        if isinstance(self.optimizer, tf_keras.optimizers.Optimizer):  # The legacy ones build themselves.
+            self.optimizer.build(self.trainable_variables)  # Else the first step would be traced twice.
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile a loaded model as the saved one was: Keras asks this of a class with a `compile` of its own."""

@@ -13,7 +13,8 @@ from variational_bnn._keras import tf, tf_keras
 from variational_bnn.base import Dataset, Network, Predictive, Training, require_fit
 from variational_bnn.checks import Array
 from variational_bnn.losses import negative_log_likelihood
-from variational_bnn.predictive import Functions, predict, sample_functions
+from variational_bnn.predictive import predict, sample_functions
+from variational_bnn.sampling import Functions
 
 STEPS_PER_EXECUTION = 250
 """Steps a compiled call: on few rows nearly all the time is what each call costs besides its steps."""

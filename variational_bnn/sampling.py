@@ -1,0 +1,259 @@
+"""Coherent draws of any model, compiled, in bounded chunks.
+
+A draw is one function: whatever is random in the model is drawn once, `[B, in, out]` for B draws, and serves every row.
+So rows can be chunked at will, and the three estimators of weight variation, which share one posterior family, share
+one sampler.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from variational_bnn._keras import require_model, tf, tf_keras, tfd, tfp
+from variational_bnn.checks import Array, require, require_count, require_seed
+from variational_bnn.layers import NormalUnits
+
+BLOCK = 100
+"""Draws whose noise is made together."""
+
+ROWS = 1024
+"""Rows computed together."""
+
+NO_DENSITY = "the model puts out a tensor, not a distribution, so it has no density"
+
+Functions = npt.NDArray[np.float32]
+
+
+def _dense(layer: Any, draws: tf.Tensor, seed: tf.Tensor, inputs: tf.Tensor, *_: Any, **__: Any) -> tf.Tensor:
+    """Each draw's own weights, for the rows of that draw."""
+    kernel_seed, bias_seed = tf.unstack(tf.random.split(seed))
+    inputs = tf.convert_to_tensor(inputs, layer.compute_dtype)
+    rows = tf.reshape(inputs, [draws, -1, inputs.shape[-1]])
+    outputs = tf.matmul(rows, layer.kernel_posterior.sample(BLOCK, seed=kernel_seed)[:draws])
+    if layer.bias_posterior is not None:
+        outputs += layer.bias_posterior.sample(BLOCK, seed=bias_seed)[:draws, None, :]
+    outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], [layer.units]], 0))
+    return outputs if layer.activation is None else layer.activation(outputs)
+
+
+def _units(
+    layer: NormalUnits, draws: tf.Tensor, seed: tf.Tensor, inputs: tf.Tensor, *_: Any, **__: Any
+) -> tf.Tensor:
+    """Each draw's own noise, shared by its rows."""
+    q = layer.posterior(inputs).distribution
+    noise = tf.random.stateless_normal([BLOCK, 1, q.loc.shape[-1]], seed, dtype=q.loc.dtype)[:draws]
+    loc, scale = (tf.reshape(value, [draws, -1, q.loc.shape[-1]]) for value in (q.loc, q.scale))
+    return layer.activation(tf.reshape(loc + scale * noise, tf.shape(q.loc)))
+
+
+def _dropout(layer: Any, draws: tf.Tensor, seed: tf.Tensor, inputs: tf.Tensor, *_: Any, **__: Any) -> tf.Tensor:
+    """Each draw's own mask, shared by its rows (Gal & Ghahramani 2016, arXiv 1506.02142)."""
+    sizes = tf.unstack(tf.shape(inputs))[1:]
+    wanted = layer.noise_shape or layer._get_noise_shape(inputs) or [None, *sizes]
+    shared = [isinstance(size, int) and size == 1 for size in wanted[1:]]
+    shape = [1 if together else size for together, size in zip(shared, sizes, strict=True)]
+    kept = tf.random.stateless_uniform([BLOCK, 1, *shape], seed, dtype=inputs.dtype)[:draws] >= layer.rate
+    rows = tf.reshape(inputs, [draws, -1, *sizes])
+    return tf.reshape(tf.where(kept, rows / (1 - layer.rate), 0), tf.shape(inputs))
+
+
+_COHERENT: dict[type, Callable[..., tf.Tensor]] = {
+    tfp.layers.DenseReparameterization: _dense,
+    tfp.layers.DenseFlipout: _dense,
+    tfp.layers.DenseLocalReparameterization: _dense,
+    NormalUnits: _units,
+    tf_keras.layers.Dropout: _dropout,
+}
+"""How each kind of layer makes a block of coherent draws; ours are instances of TFP's."""
+
+
+def _random_layers(model: tf_keras.Model) -> list[tuple[Any, Callable[..., tf.Tensor]]]:
+    return [
+        (module, rule) for module in model.submodules for kind, rule in _COHERENT.items() if isinstance(module, kind)
+    ]
+
+
+@contextlib.contextmanager
+def _drawing(model: tf_keras.Model, draws: tf.Tensor, seed: tf.Tensor) -> Iterator[None]:
+    """While this lasts, the model's random layers make coherent draws, from whatever kind of model calls them."""
+    layers = _random_layers(model)
+    for i, (layer, rule) in enumerate(layers):
+        draw = functools.partial(rule, layer, draws, tf.random.experimental.stateless_fold_in(seed, i))
+        object.__setattr__(layer, "call", tf.autograph.experimental.do_not_convert(draw))
+    try:
+        yield
+    finally:
+        for layer, _ in layers:
+            object.__delattr__(layer, "call")
+
+
+@contextlib.contextmanager
+def _inlined() -> Iterator[None]:
+    """While this lasts, what a user compiled is traced anew as part of our graph: a trace of before draws as before."""
+    eagerly = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(eagerly)
+
+
+def _reaches_random_op(outputs: list[tf.Tensor]) -> bool:
+    """Whether a value depends on a stateful random op: on randomness that no rule above has taken over."""
+    seen: set[Any] = set()
+    waiting = [tensor.op for tensor in outputs]
+    while waiting:
+        op = waiting.pop()
+        if op in seen:
+            continue
+        seen.add(op)
+        if "Random" in op.type and op.op_def.is_stateful:
+            return True
+        waiting += [tensor.op for tensor in op.inputs]
+    return False
+
+
+class Sampler:
+    """A model compiled to make B draws of rows `[R, ...]` a call, B <= `block`.
+
+    A model whose every random layer has a rule makes up to `BLOCK` draws, or the one that there is where nothing is
+    random. In any other the rest draws in the model's own way, row by row or not: one draw a call, all rows together,
+    seeded by the graph.
+    """
+
+    def __init__(self, model: tf_keras.Model, row_shape: tuple[int, ...], graph_seed: int | None = None) -> None:
+        self._model = weakref.ref(model)
+        self._graph_seed = graph_seed
+        self.row_shape = row_shape
+        self.variables = list(model.variables)
+        self.has_density = False
+        self.moments = self._compile(self._moments)
+        self.own_randomness = _reaches_random_op(list(self.moments.outputs))
+        self.block = 1 if self.own_randomness else BLOCK
+        self.deterministic = not self.own_randomness and not _random_layers(model)
+
+    @functools.cached_property
+    def log_prob(self) -> Any:
+        """Compiled when it is first asked for."""
+        return self._compile(self._log_prob)
+
+    def _compile(self, function: Callable[..., Any]) -> Any:
+        rows, targets = tf.TensorSpec([None, *self.row_shape]), tf.TensorSpec(None)
+        draws, seed = tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.int64)
+        return tf.function(function).get_concrete_function(rows, targets, draws, seed)
+
+    def _outputs(self, rows: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor) -> Any:
+        if self._graph_seed is not None:
+            tf.compat.v1.set_random_seed(self._graph_seed)  # Inside a function it seeds that function's graph alone.
+        model: Any = self._model()
+        tiled = tf.tile(rows, [draws] + [1] * len(self.row_shape))
+        with _drawing(model, draws, seed), _inlined():
+            return model(tf.ensure_shape(tiled, [None, *self.row_shape]), training=False)
+
+    def _moments(
+        self, rows: tf.Tensor, targets: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """E[y given x, draw] and Var[y given x, draw], `[B, R, D]` each; a tensor is a mean without noise.
+
+        The targets are not looked at: with them the graphs of both functions begin alike, and so draw alike.
+        """
+        outputs = self._outputs(rows, draws, seed)
+        self.has_density = isinstance(outputs, tfd.Distribution)
+        require(self.has_density or tf.is_tensor(outputs), f"the model must have one output, got {outputs!r}")
+        mean = outputs.mean() if self.has_density else outputs
+        variance = outputs.variance() if self.has_density else tf.zeros_like(mean)
+        shape = [draws, tf.shape(rows)[0], mean.shape[1:].num_elements()]
+        return tf.reshape(mean, shape), tf.reshape(variance, shape)
+
+    def _log_prob(self, rows: tf.Tensor, targets: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """Log p(y given x, draw), `[B, R]`."""
+        density = self._outputs(rows, draws, seed)
+        tiled = tf.reshape(tf.tile(targets, [draws, 1]), tf.shape(density.mean()))
+        return tf.reduce_sum(tf.reshape(density.log_prob(tiled), [draws, tf.shape(rows)[0], -1]), -1)
+
+
+_SAMPLERS: weakref.WeakKeyDictionary[tf_keras.Model, Sampler] = weakref.WeakKeyDictionary()
+"""The compiled sampler of each living model: compiling one takes longer than most uses of it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Draws:
+    """S draws of a model at N inputs, made anew, and the same, each time they are gone through."""
+
+    model: tf_keras.Model
+    x: Functions
+    num_samples: int
+    seed: int
+
+    @classmethod
+    def of(cls, model: tf_keras.Model, x: npt.ArrayLike, num_samples: int, seed: int) -> Draws:
+        """Check the arguments, and build a model that has not been called yet."""
+        require_model(model)
+        require_count("num_samples", num_samples)
+        require_seed(seed)
+        rows = _inputs(model, x)
+        if not model.built:
+            model(rows[:1])
+        return cls(model, rows, int(num_samples), int(seed))
+
+    def sampler(self) -> Sampler:
+        """The model's compiled sampler; where the model draws by itself, a fresh one, so that it draws the same."""
+        known = _SAMPLERS.get(self.model)
+        if known is None or known.row_shape != self.x.shape[1:]:
+            known = _SAMPLERS[self.model] = Sampler(self.model, self.x.shape[1:])
+        return Sampler(self.model, known.row_shape, graph_seed=self.seed) if known.own_randomness else known
+
+    def chunks(self, score: Array | None = None) -> Iterator[Iterator[list[Functions]]]:
+        """Chunk by chunk of rows, block by block of draws.
+
+        A block is means and variances `[B, R, D]`, or the log densities `[B, R]` of the targets to score.
+        """
+        sampler = self.sampler()
+        rows = len(self.x) if sampler.own_randomness else ROWS
+        for start in range(0, len(self.x), rows):
+            yield self._blocks(sampler, slice(start, start + rows), score)
+
+    def _blocks(self, sampler: Sampler, rows: slice, score: Array | None) -> Iterator[list[Functions]]:
+        function = sampler.moments if score is None else sampler.log_prob
+        x = tf.constant(self.x[rows])
+        targets = tf.zeros(0) if score is None else tf.constant(score[rows], tf.float32)
+        count = 1 if sampler.deterministic else self.num_samples
+        for start in range(0, count, sampler.block):
+            draws = tf.constant(min(count - start, sampler.block))
+            seed = tf.constant([self.seed, start // sampler.block], tf.int64)
+            yield [values.numpy() for values in tf.nest.flatten(function(x, targets, draws, seed))]
+
+
+@contextlib.contextmanager
+def values_of(variables: list[tf.Variable], values: list[Any]) -> Iterator[None]:
+    """Give the variables these values for a while."""
+    present = [variable.numpy() for variable in variables]
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, present, strict=True):
+            variable.assign(value)
+
+
+def _inputs(model: tf_keras.Model, x: npt.ArrayLike) -> Functions:
+    """The inputs as float32 `[N, ...]`, checked against what the model takes."""
+    rows = np.array(x, dtype=np.float32)
+    wanted = model.input_shape if model.built and model.inputs else (None, *rows.shape[1:])
+    require(isinstance(wanted, tuple), f"the model must have one input, got {wanted}")
+    if rows.ndim == 1 and tuple(wanted) == (None, 1):
+        rows = rows[:, None]
+    fits = rows.ndim == len(wanted) and all(n in (None, m) for n, m in zip(wanted, rows.shape, strict=True))
+    shape = ", ".join(["N", *map(str, wanted[1:])])
+    require(fits and len(rows) > 0, f"x must have shape [{shape}], got {list(rows.shape)}")
+    require(bool(np.isfinite(rows).all()), f"x must be finite, got {np.count_nonzero(~np.isfinite(rows))} values not")
+    return rows
