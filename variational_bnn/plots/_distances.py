@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,8 @@ from variational_bnn.plots._axes import (
 )
 
 NEAR_BINS, AWAY_BINS = 4, 12
+OPEN: dict[str, Any] = {"markerfacecolor": "white"}
+"""The markers of `near`: held-out rows of another region may be as close."""
 
 
 def distances(predictions: pd.DataFrame, looks: Mapping[str, Style]) -> Figure:
@@ -54,12 +57,14 @@ def distances(predictions: pd.DataFrame, looks: Mapping[str, Style]) -> Figure:
     grid[0, 0].set_ylabel(f"epistemic sd of {of}", fontsize=TEXT, parse_math=False)
     figure.supxlabel("distance to the training inputs (relative to their own spacing)", fontsize=TEXT)
     handles = [Line2D([], [], label=method, **looks[method].line_properties) for method in shown]
+    handles.append(Line2D([], [], label=f"open: {NEAR}", linestyle="", marker="o", markersize=8, color=GREY, **OPEN))
     figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=TEXT)
     return figure
 
 
 def _draw_method(ax: Axes, strip: Axes, rows: pd.DataFrame, look: Style, zero_height: float) -> None:
-    distance, median, line = rows["distance"], rows["median"], look.line_properties
+    distance, median = rows["distance"], rows["median"]
+    line = {**look.line_properties, **(OPEN if (rows["region"] == NEAR).all() else {})}
     above = median > 0
     ax.plot(distance, median.where(above), label=rows["method"].iloc[0], **line)
     lower = rows["lower"].clip(lower=ax.get_ylim()[0])
