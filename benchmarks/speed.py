@@ -11,8 +11,6 @@ import dataclasses
 import multiprocessing
 import os
 import platform
-import resource
-import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -199,15 +197,16 @@ def large_prediction(points: int, draws: int) -> tuple[float, float]:
     """Seconds, and GiB above the process at rest: before its first prediction."""
     model = vbnn.build_weight_variation(NETWORK, points, seed=0)
     x = np.linspace(-1, 1, points, dtype=np.float32)[:, None]
-    at_rest = peak_memory()
+    at_rest = memory("VmRSS")
     vbnn.predict(model, x[:POINTS], num_samples=DRAWS)
     (seconds,) = seconds_of(partial(vbnn.predict, model, x, num_samples=draws))
-    return seconds, peak_memory() - at_rest
+    return seconds, memory("VmHWM") - at_rest
 
 
-def peak_memory() -> float:
-    """Of this process so far, in GiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**30 if sys.platform == "darwin" else 2**20)
+def memory(field: str) -> float:
+    """Of this process, in GiB, as Linux says: "VmRSS" now, "VmHWM" at its peak."""
+    (size,) = (line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
+    return int(size) / 2**20
 
 
 def large() -> Iterator[Row]:
