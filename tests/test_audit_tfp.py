@@ -168,3 +168,26 @@ def test_the_regularizers_are_as_they_were() -> None:
     model = _with_latents(regularizer)
     audit_elbo(model, X, Y, **FEW)
     assert regularizer._kl_divergence_fn is original
+
+
+def test_a_penalty_drawn_with_much_noise_is_not_called_missing() -> None:
+    def scaled_draw(q: Any, p: Any, _: Any) -> Any:
+        w = q.sample()
+        return (q.log_prob(w) - p.log_prob(w)) / N + tf.random.normal([])
+
+    layer = _tfp_layer(kernel_divergence_fn=scaled_draw, bias_posterior_fn=None)
+    audit = audit_elbo(tf_keras.Sequential([tf_keras.Input((3,)), layer, _head()]), X, Y, **FEW)
+    assert 4 * audit.layers[0].standard_error > audit.kl / 2
+    assert "too much noise to tell" in audit.warnings[0]
+
+
+def test_a_posterior_that_is_the_prior_tells_nothing() -> None:
+    layer = _tfp_layer(bias_posterior_fn=None)
+    model = tf_keras.Sequential([tf_keras.Input((3,)), layer, _head()])
+    loc, raw = layer.trainable_variables
+    loc.assign(tf.zeros_like(loc))
+    raw.assign(tf.fill(raw.shape, np.float32(np.log(np.expm1(1.0)))))
+    audit = audit_elbo(model, X, Y, **FEW)
+    assert audit.kl < 1e-6
+    assert audit.temperature == 1.0
+    assert audit.warnings == ()

@@ -50,6 +50,7 @@ FILES = {
     "empty cell": ("a,b,y\n1,2,3\n2,,4\n", "y", "column 'b' must hold finite numbers, line 3 has an empty cell"),
     "constant feature": ("a,b,y\n1,7,3\n2,7,4\n", "y", "feature 'b' is constant over the training rows (always 7)"),
     "constant target": ("a,y\n1,7\n2,7\n", "y", "target 'y' is constant over the training rows (always 7)"),
+    "too large": ("a,y\n1,2\n1e300,3\n", "y", "feature 'a' is too large to be standardised: 1e+300"),
     "one row": ("a,y\n1,2\n", "y", "needs at least 2 training rows, got 1"),
     "no rows": ("a,y\n", "y", "has no rows below its column names"),
     "empty": ("", "y", "is empty"),
@@ -226,3 +227,37 @@ def test_a_directory_of_settings_alone_has_nothing_to_draw(finished: Path, tmp_p
         Comparison.read(directory).plot()
     _refused("holds no finished cells", "plot", directory)
     assert _tree(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "message"),
+    [
+        ({"seeds": 5}, ValueError, "seeds must be a sequence, got 5"),
+        ({"seeds": [1.7]}, ValueError, "seed must be a whole number >= 0, got 1.7"),
+        ({"seeds": [2**63]}, ValueError, "seed must be below 2^63, got 9223372036854775808"),
+        ({"methods": "output"}, ValueError, "methods must be a sequence, got 'output'"),
+        ({"network": {"hidden_units": (5,)}}, TypeError, "network must be a Network, got dict"),
+        ({"training": {"steps": 5}}, ValueError, "training must be a Training, got dict"),
+        ({"network": _network(hidden_units=())}, ValueError, "method 'hidden' needs hidden units, got none"),
+    ],
+)
+def test_what_cannot_be_compared(settings: Any, error: type[Exception], message: str, tmp_path: Path) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        compare(lecture(), directory=tmp_path / "out", **{**QUICK, **settings})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hidden_units_without_any_are_refused_before_anything_is_written(tmp_path: Path) -> None:
+    _refused("method 'hidden' needs hidden units", "compare", "--hidden-units", "", "--out", tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_likelihood_is_an_object_not_a_class() -> None:
+    with pytest.raises(TypeError, match="likelihood must be a Likelihood such as"):
+        _network(likelihood=Normal)
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    scale = Normal(scale=np.float32(0.5))  # type: ignore[arg-type]
+    network = _network(likelihood=scale, prior_scale=np.float32(2), hidden_units=(np.int64(3),))
+    assert (scale.scale, network.prior_scale, network.hidden_units) == (0.5, 2.0, (3,))

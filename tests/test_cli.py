@@ -198,3 +198,12 @@ def test_an_interrupt_keeps_what_is_finished_and_the_same_command_goes_on(tmp_pa
     whole = Comparison.read(tmp_path / "out").results
     assert sorted(whole["seed"].unique()) == [0, 1, 2, 3]
     pd.testing.assert_frame_equal(whole.head(len(kept)), kept, check_exact=True)  # Their clocks, too: not run again.
+
+
+def test_each_dataset_has_a_directory_of_its_own_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "table.csv").write_text("a,b,y\n1,2,3\n2,3,5\n3,5,8\n4,4,9\n")
+    quick = ("--steps", "2", "--samples", "2", "--seeds", "1", "--methods", "output")
+    assert _invoke("compare", *quick).exit_code == 0
+    assert _invoke("compare", *quick, "--data", "table.csv", "--target", "y").exit_code == 0
+    assert sorted(path.name for path in (tmp_path / "variational-bnn-results").iterdir()) == ["lecture", "table"]

@@ -63,7 +63,7 @@ def test_batches_of_unknown_number_train_as_those_of_known_number_do(unknown: Ca
     assert _steps(model) == _steps(reference) == epochs * BATCHES
     np.testing.assert_allclose(_table(found), _table(wanted), rtol=1e-5)
     assert model.evaluate(unknown(), verbose=0) == pytest.approx(reference.evaluate(_known(), verbose=0), rel=1e-5)
-    assert int(model.steps_per_execution.numpy()) == STEPS_PER_EXECUTION
+    assert int(model.steps_per_execution.numpy()) == 1, "outside fit, Keras's own number"
     model.fit(_known(), verbose=0)
     assert _steps(model) == (epochs + 2) * BATCHES, "afterwards many batches a call run as before"
 
@@ -171,3 +171,48 @@ def test_zero_rows_and_dead_units_leave_every_kind_finite() -> None:
         model.compile(tf_keras.optimizers.Adam(0.05), loss=negative_log_likelihood)
         assert np.isfinite(model.fit(x, y, epochs=20, verbose=0).history["loss"]).all()
         assert all(np.isfinite(values).all() for values in model.get_weights())
+
+
+class _Calls(tf_keras.callbacks.Callback):
+    """Counts the compiled calls of training."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.count += 1
+
+
+def test_fit_runs_many_batches_a_call_unless_compile_asks_for_a_number() -> None:
+    x, y = np.tile(X, (20, 1)), np.tile(Y, (20, 1))
+    batches = -(-len(x) // 8)
+    for steps, calls in ((None, -(-batches // STEPS_PER_EXECUTION)), (1, batches)):
+        counter = _Calls()
+        _model(steps_per_execution=steps).fit(x, y, batch_size=8, verbose=0, callbacks=[counter])
+        assert counter.count == calls
+
+
+@pytest.mark.parametrize("kind", by_hand.KINDS)
+def test_single_batches_train_test_and_predict_before_and_after_fit(kind: str) -> None:
+    model = _model(kind)
+    for _ in range(2):
+        trained, tested = (f(X, Y, return_dict=True) for f in (model.train_on_batch, model.test_on_batch))
+        for logs in (trained, tested):
+            assert logs["loss"] == pytest.approx(logs["nll"] + logs["kl"], rel=1e-6)
+        assert model.predict_on_batch(X).shape == Y.shape
+        assert model.predict((X[i : i + 6] for i in range(0, 36, 6)), verbose=0).shape == Y.shape
+        model.fit(X, Y, epochs=2, verbose=0)
+
+
+def test_a_dataset_too_short_for_its_steps_ends_as_in_keras() -> None:
+    history = _model().fit(_known(), steps_per_epoch=50, verbose=0).history
+    assert np.isfinite(history["loss"]).all()
+
+
+def test_sample_weights_of_either_shape_weigh_alike() -> None:
+    model, weights = _model("output"), np.random.default_rng(0).uniform(size=len(X)).astype(np.float32)
+    rows, table = (model.evaluate(X, Y, sample_weight=w, verbose=0) for w in (weights, weights[:, None]))
+    assert rows == pytest.approx(table, rel=1e-6)
+    assert rows[0] == pytest.approx(rows[1], rel=1e-6)
+    assert model.evaluate(X, Y, verbose=0)[1] != pytest.approx(rows[1], rel=1e-2)

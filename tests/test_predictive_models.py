@@ -234,3 +234,65 @@ def test_what_cannot_be_scored_is_refused(y: np.ndarray, message: str) -> None:
     predictive = predict(_sequential(tfp.layers.DenseFlipout), X, num_samples=2)
     with pytest.raises(ValueError, match=message):
         predictive.log_prob(y)
+
+
+class _Generator(tf_keras.layers.Layer):
+    """Noise from a generator with a state of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.generator = tf.random.Generator.from_seed(1)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return inputs + self.generator.normal([])
+
+
+class _Mapped(tf_keras.layers.Layer):
+    """Noise drawn within a loop of the graph."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return tf.map_fn(lambda row: row + tf.random.normal([1]), inputs)
+
+
+@pytest.mark.parametrize("layer", [_Generator, _Mapped])
+def test_randomness_that_hides_is_found(layer: type) -> None:
+    model = tf_keras.Sequential([tf_keras.Input((1,)), layer()])
+    variance = predict(model, np.zeros((5, 1)), num_samples=400, seed=0).epistemic_variance
+    np.testing.assert_allclose(variance, 1, atol=4 * np.sqrt(2 / 400))
+
+
+def test_a_model_that_changed_is_sampled_as_it_is() -> None:
+    dropout, x = tf_keras.layers.Dropout(0.1), np.ones((4, 1))
+    model = tf_keras.Sequential([tf_keras.Input((1,)), dropout])
+    for rate in (0.1, 0.5):
+        dropout.rate = rate
+        wanted = rate / (1 - rate)
+        np.testing.assert_allclose(predict(model, x, num_samples=4000).epistemic_variance, wanted, rtol=0.2)
+    model.add(tf_keras.layers.Dense(3))
+    assert predict(model, x).mean.shape == (4, 3)
+    model.pop()
+    assert predict(model, x).mean.shape == (4, 1)
+
+
+def test_a_model_that_was_built_by_a_call_takes_any_number_of_rows() -> None:
+    model = tf_keras.Sequential([tf_keras.layers.Dense(2)])
+    model(np.zeros((1, 3), np.float32))
+    assert predict(model, np.zeros((7, 3))).mean.shape == (7, 2)
+
+
+def test_a_model_of_other_precision_has_a_density() -> None:
+    tf_keras.backend.set_floatx("float64")
+    try:
+        inputs = tf_keras.Input((1,))
+        outputs = tfp.layers.IndependentNormal(1)(tf_keras.layers.Dense(2)(inputs))
+        model = tf_keras.Model(inputs, outputs)
+        assert np.isfinite(predict(model, np.zeros((3, 1))).log_prob(np.zeros(3))).all()
+    finally:
+        tf_keras.backend.set_floatx("float32")
+
+
+def test_wide_models_make_their_noise_in_smaller_blocks_and_the_same_draws() -> None:
+    model, x = tf_keras.Sequential([tf_keras.Input((300,)), tfp.layers.DenseFlipout(300)]), np.ones((2, 300))
+    few, many = (sample_functions(model, x, num_samples=n) for n in (60, 130))
+    np.testing.assert_allclose(few, many[:60], rtol=1e-5)
+    assert len(np.unique(many[:, 0, 0])) == 130

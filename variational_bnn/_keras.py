@@ -30,12 +30,20 @@ with _quiet() if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3" else contextlib.n
     import tensorflow_probability as tfp
     import tf_keras
 
-__all__ = ["PACKAGE", "require_model", "tf", "tf_keras", "tfd", "tfp"]
+if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3":
+    tf.get_logger().setLevel("ERROR")
+
+__all__ = ["PACKAGE", "layers_of", "require_model", "tf", "tf_keras", "tfd", "tfp"]
 
 tfd = tfp.distributions
 
 PACKAGE = "variational_bnn"
 """Under which classes and functions are registered, so that `.keras` files name them instead of holding code."""
+
+
+def layers_of(model: tf_keras.Model) -> list[tf_keras.layers.Layer]:
+    """The model's layers, nested ones too, and the model itself; `model.submodules` would look into every property."""
+    return list(model._flatten_layers())
 
 
 def require_model(model: Any) -> None:

@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from variational_bnn._keras import require_model, tf, tf_keras, tfd, tfp
+from variational_bnn._keras import layers_of, require_model, tf, tf_keras, tfd, tfp
 from variational_bnn.checks import require, require_count
 from variational_bnn.layers import MeanFieldDense, NormalUnits
 from variational_bnn.predictive import mean_log_prob
 
 TOLERANCE = 0.02
 """Relative deviation from a KL's right weight that is let pass, besides four standard errors of its penalty."""
+
+NEGLIGIBLE = 1e-6
+"""Nats per example: a smaller KL, of a posterior that is its prior, tells nothing of its weight."""
 
 _ROWS = 1024
 _PASSES = 20
@@ -49,14 +52,16 @@ class LayerAudit:
     def mistakes(self, num_examples: int, rows: int) -> list[str]:
         """What is wrong, a line each, if the penalty is of so many rows."""
         found = []
-        if self.kl > 0:
+        if self.kl > NEGLIGIBLE:
             weight = self.penalty / self.kl
-            half_weight = self.half_batch_penalty / self.half_batch_kl if self.half_batch_kl > 0 else 0.0
-            grows = rows > 1 and self._is(half_weight, weight * (rows // 2) / rows)
-            if self._is(weight, 0.0):
-                found.append("its KL is not in the loss")
+            half_weight = self.half_batch_penalty / self.half_batch_kl if self.half_batch_kl > NEGLIGIBLE else weight
+            grows = self._is(half_weight, weight * (rows // 2) / rows) and not self._is(half_weight, weight)
+            if 4 * self.standard_error > max(self.kl, abs(self.penalty)) / 2:
+                found.append(f"its KL is drawn with too much noise to tell its weight: {weight:.2g}, not surely 1")
             elif grows:
                 found.append(f"batch-summed KL: {weight:.4g} times too strong in a batch of {rows}, and grows with it")
+            elif self._is(weight, 0.0):
+                found.append("its KL is not in the loss")
             elif self.kind == "weights" and num_examples > 1 and self._is(weight, num_examples):
                 found.append(f"full KL: {weight:.4g} times too strong, since it is not divided by num_examples")
             elif self._is(weight, 2.0):
@@ -99,7 +104,7 @@ class ElboAudit:
     @property
     def temperature(self) -> float:
         """The effective weight of the KL in the loss: 1 is the posterior, below 1 a "cold" one, above a "warm" one."""
-        return self.penalty / self.kl if self.kl > 0 else 1.0
+        return self.penalty / self.kl if self.kl > NEGLIGIBLE else 1.0
 
     def __str__(self) -> str:
         """A few lines to read."""
@@ -122,7 +127,8 @@ def audit_elbo(
     Keras averages the log-likelihood over the examples, so the KL of the weights must be divided by their number, and
     that of latents averaged. TFP's layers leave that to the user, and `activity_regularizer=KLDivergenceRegularizer` is
     counted twice. Seen are the Dense and Convolution layers of TFP, its DenseVariational, KLDivergenceRegularizer and
-    KLDivergenceAddLoss, and the layers of this package.
+    KLDivergenceAddLoss, and the layers of this package; not what a loss function of the user's own adds. The layers'
+    penalties are those of the first 1,024 rows.
 
     Args:
         model: Any tf_keras model whose output is a distribution.
@@ -171,7 +177,7 @@ def audit_elbo(
 def _divergent_layers(model: tf_keras.Model) -> list[tuple[Any, str]]:
     """The layers that have a KL, each with the kind of it."""
     found = []
-    for layer in model.submodules:
+    for layer in layers_of(model):
         if isinstance(layer, MeanFieldDense | tfp.layers.DenseVariational) or hasattr(layer, "kernel_posterior"):
             found.append((layer, "weights"))
         elif isinstance(layer, NormalUnits) or _regularizer(layer) is not None:

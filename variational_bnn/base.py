@@ -19,6 +19,9 @@ import numpy.typing as npt
 from variational_bnn.checks import Array, finite_table, is_positive, require, require_count, require_known
 
 NEAR, BETWEEN, BEYOND = REGIONS = ("near", "between", "beyond")
+LARGEST = 1e100
+"""Beyond it squares overflow."""
+
 ACTIVATIONS = ("elu", "gelu", "linear", "relu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh")
 
 
@@ -66,6 +69,8 @@ class Dataset:
             require(len(names) == table.shape[1], f"{table.shape[1]} {kind} names are wanted, got {len(names)}")
             for column, name in enumerate(names):
                 values = table[:, column]
+                high = np.abs(values).max()
+                require(high < LARGEST, f"{kind} {name!r} is too large to be standardised: {high:g}")
                 constant = values.min() == values.max()
                 require(not constant, f"{kind} {name!r} is constant over the training rows (always {values[0]:g})")
         known = self.noise_scale is None or is_positive(self.noise_scale)
@@ -163,7 +168,9 @@ class Network:
         require_count("output_size", self.output_size)
         require_known("activation", self.activation, ACTIVATIONS)
         require(is_positive(self.prior_scale), f"prior_scale must be > 0, got {self.prior_scale!r}")
-        if not isinstance(self.likelihood, Likelihood):
+        object.__setattr__(self, "output_size", int(self.output_size))
+        object.__setattr__(self, "prior_scale", float(self.prior_scale))
+        if isinstance(self.likelihood, type) or not isinstance(self.likelihood, Likelihood):
             raise TypeError(f"likelihood must be a Likelihood such as Normal(), got {self.likelihood!r}")
 
     def to_dict(self) -> dict[str, Any]:

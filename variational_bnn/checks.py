@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +18,14 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def is_number(value: object) -> bool:
+    """Whether the value is a finite real number, of Python or NumPy."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def is_positive(value: object) -> bool:
     """Whether the value is a finite number above zero."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0
+    return is_number(value) and value > 0  # type: ignore[operator]
 
 
 def require_count(name: str, value: object) -> None:
@@ -32,6 +38,7 @@ def require_seed(seed: object) -> None:
     """Refuse anything but a whole number of at least 0."""
     whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
     require(whole and seed >= 0, f"seed must be a whole number >= 0, got {seed!r}")  # type: ignore[operator]
+    require(seed < 2**63, f"seed must be below 2^63, got {seed!r}")  # type: ignore[operator]
 
 
 def require_known(kind: str, name: object, known: Sequence[str]) -> None:

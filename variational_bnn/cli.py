@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from variational_bnn.regions import split
 if TYPE_CHECKING:
     from variational_bnn.comparison import Comparison
 
-OUT = Path("variational-bnn-results")
+RESULTS = Path("variational-bnn-results")
 SPLIT_SEED = 0
 
 
@@ -63,7 +64,7 @@ def commands() -> None:
 @click.option("--methods", default="output,flipout,hidden", show_default=True, help="Names with commas (see `list`).")
 @click.option("--seeds", default=5, show_default=True, help="How many fits of each method.")
 @click.option("--workers", default=1, show_default=True, help="How many fits at a time.")
-@click.option("--out", default=OUT, show_default=True, type=click.Path(path_type=Path), help="Where to keep it all.")
+@click.option("--out", type=click.Path(path_type=Path), help=f"Where to keep it all.  [default: {RESULTS}/DATASET]")
 @click.option("--hidden-units", default="50", show_default=True, help="Of each hidden layer, with commas; '' for none.")
 @click.option("--activation", default="relu", show_default=True, help=f"One of {', '.join(ACTIVATIONS)}.")
 @click.option("--prior-scale", default=1.0, show_default=True, help="Of the weights, times the root of the fan-in.")
@@ -80,6 +81,7 @@ def compare(**options: Any) -> None:
         rows = load(options["data"], options["target"])
         dataset = split(rows, gap=options["gap"], tail=options["tail"], seed=SPLIT_SEED)
         require(options["seeds"] >= 1, f"--seeds must be >= 1, got {options['seeds']}")
+        out = options["out"] or RESULTS / re.sub(r"[^A-Za-z0-9_.-]+", "-", dataset.name)
         with Console(stderr=True).status("starting TensorFlow"):
             from variational_bnn import comparison
 
@@ -92,11 +94,11 @@ def compare(**options: Any) -> None:
                 training=Training(steps=options["steps"]),
                 num_samples=options["samples"],
                 workers=options["workers"],
-                directory=options["out"],
+                directory=out,
             )
         except KeyboardInterrupt as stop:
-            raise click.ClickException(f"stopped; the same command goes on from {options['out']}") from stop
-        _show(found, options["out"])
+            raise click.ClickException(f"stopped; the same command goes on from {out}") from stop
+        _show(found, out)
 
 
 @commands.command(name="list")

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from variational_bnn import results
-from variational_bnn.base import Dataset, Network, Result, Training, require_fit
+from variational_bnn.base import Dataset, Network, Result, Training, require_fit, require_network
 from variational_bnn.checks import require, require_count, require_known, require_seed
 from variational_bnn.experiment import Cell, run_cell
 from variational_bnn.likelihoods import Normal
@@ -141,10 +141,14 @@ def compare(
         ValueError: If a method is unknown, a number is out of range, the network does not fit the dataset, or the
             directory cannot be written or holds other settings or data.
     """
+    require(isinstance(dataset, Dataset), f"dataset must be a Dataset, got {type(dataset).__name__}")
+    for name, values in (("methods", methods), ("seeds", seeds)):
+        listed = isinstance(values, Iterable) and not isinstance(values, str)
+        require(listed, f"{name} must be a sequence, got {values!r}")
     cells = [
         Cell(
             method=method,
-            seed=int(seed),
+            seed=seed,
             dataset=dataset,
             network=network or default_network(dataset),
             training=training or Training(),
@@ -168,12 +172,16 @@ def compare(
 def _check(cells: list[Cell], workers: int) -> None:
     """Refuse what would only fail later, in every cell."""
     require(bool(cells), "at least one method and one seed are wanted, got none")
+    network, training = cells[0].network, cells[0].training
+    require(isinstance(training, Training), f"training must be a Training, got {type(training).__name__}")
+    require_network(network)
+    require_fit(network, cells[0].dataset)
     require_count("workers", workers)
     require_count("num_samples", cells[0].num_samples)
     for cell in cells:
         require_known("method", cell.method, tuple(METHODS))
         require_seed(cell.seed)
-    require_fit(cells[0].network, cells[0].dataset)
+        require(cell.method != "hidden" or bool(network.hidden_units), "method 'hidden' needs hidden units, got none")
 
 
 def _run(cells: list[Cell], workers: int) -> Iterator[tuple[list[Result], pd.DataFrame]]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Dataset, Network, Predictive, Result, Training
+from variational_bnn.checks import require
 from variational_bnn.methods import METHODS, DivergedError
 from variational_bnn.metrics import rmse
 from variational_bnn.predictive import predict
@@ -82,6 +83,8 @@ def measure_epistemic_variance(
     """
     asked = queries(dataset, QUERY_SEED)
     predictive = predict(model, asked.x, num_samples=num_samples, seed=seed)
+    outputs = predictive.mean.shape[1]
+    require(outputs == dataset.y.shape[1], f"the model must have {dataset.y.shape[1]} outputs, got {outputs}")
     regions = {region: asked.regions == region for region in REGIONS if (asked.regions == region).any()}
     return EpistemicReport(
         epistemic_variance={r: float(predictive.epistemic_variance[rows].mean()) for r, rows in regions.items()},

@@ -13,7 +13,7 @@ import numpy as np
 
 from variational_bnn._keras import PACKAGE, tf, tf_keras, tfd, tfp
 from variational_bnn.base import Likelihood
-from variational_bnn.checks import is_positive, require, require_count
+from variational_bnn.checks import is_number, is_positive, require, require_count
 from variational_bnn.likelihoods import likelihood_from_dict
 
 SCALE_FLOOR = 1e-5
@@ -37,7 +37,7 @@ class Stochastic(tf_keras.layers.Layer, abc.ABC):
     def __init__(self, *args: Any, seed: int | None = None, kl_weight: float = 1.0, **kwargs: Any) -> None:
         """Check and keep the settings; a seed of None is drawn from the system's entropy."""
         super().__init__(*args, **kwargs)
-        require(kl_weight >= 0, f"kl_weight must be >= 0, got {kl_weight!r}")
+        require(is_number(kl_weight) and kl_weight >= 0, f"kl_weight must be >= 0, got {kl_weight!r}")
         self.noise_seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
         self._initial_kl_weight = float(kl_weight)
 
@@ -94,6 +94,7 @@ class MeanFieldDense(Stochastic):
     What the subclasses share: the posterior family, the prior, the KL in closed form. They differ in how they draw the
     outputs in training; their outputs' marginal distributions, row by row, are the same. The biases are the last row of
     the weights, `[fan-in + 1, units]`, that of a constant input of one; TFP's kernel and bias are views of them.
+    A layer that a model calls twice adds its KL twice.
 
     Args:
         units: Size of the output.
@@ -282,7 +283,7 @@ class NormalUnits(Stochastic):
         loc, scale = q.distribution.loc, q.distribution.scale
         prior = tfd.Independent(tfd.Normal(tf.zeros_like(loc), tf.ones_like(scale)), reinterpreted_batch_ndims=1)
         kl = tfd.kl_divergence(q, prior)  # Of no rows, as a replica's share of a last batch may be, the mean is 0.
-        self.add_kl(tf.math.divide_no_nan(tf.reduce_sum(kl), tf.cast(tf.size(kl), kl.dtype)))
+        self.add_kl(tf.math.divide_no_nan(tf.reduce_sum(kl), tf.cast(tf.shape(kl)[0], kl.dtype)))
         return self.activation(loc + scale * _noise(tf.shape(loc), self.next_seed(loc), loc.dtype))
 
     def settings(self) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from variational_bnn._keras import PACKAGE, tf, tf_keras, tfd
+from variational_bnn._keras import PACKAGE, layers_of, tf, tf_keras, tfd
 from variational_bnn.checks import require, require_count
 from variational_bnn.layers import Stochastic
 
@@ -48,7 +48,7 @@ def negative_log_likelihood(y_true: tf.Tensor, y_pred: tfd.Distribution) -> tf.T
 
 def stochastic_layers(model: tf_keras.Model) -> list[Stochastic]:
     """The model's layers that draw and have a KL, nested ones too."""
-    return [module for module in model.submodules if isinstance(module, Stochastic)]
+    return [layer for layer in layers_of(model) if isinstance(layer, Stochastic)]
 
 
 class KLAnnealing(tf_keras.callbacks.Callback):

@@ -10,7 +10,7 @@ from variational_bnn._keras import PACKAGE, tf, tf_keras
 from variational_bnn.losses import negative_log_likelihood, stochastic_layers
 
 STEPS_PER_EXECUTION = 32
-"""Batches a compiled call unless `compile` is told otherwise; per-batch callbacks are called as often."""
+"""Batches a compiled call of `fit` unless `compile` is told otherwise; per-batch callbacks are called as often."""
 
 
 @tf_keras.saving.register_keras_serializable(PACKAGE)
@@ -26,54 +26,56 @@ class VariationalModel(tf_keras.Model):
     ) -> None:
         """Take the very arguments of a functional model: by them Keras knows how to save and load the class."""
         super().__init__(inputs, outputs, name=name, trainable=trainable, **kwargs)
-        self._make_metrics()
+        self._make_own_state()
 
     @tf.__internal__.tracking.no_automatic_dependency_tracking
-    def _make_metrics(self) -> None:
-        """Untracked, so that the metrics' variables do not pass for weights of the model."""
+    def _make_own_state(self) -> None:
+        """Make what is untracked, so that the metrics' variables do not pass for weights of the model."""
         self._nll = tf_keras.metrics.Mean("nll")
         self._kl = tf_keras.metrics.Mean("kl")
+        self.train_function: Any = None
+        self.test_function: Any = None
+        self._loops: tuple[Any, Any] = (None, None)
+        self._loops_of: Any = None
 
     @property
     def metrics(self) -> list[tf_keras.metrics.Metric]:
         """Those of `compile`, and `nll` and `kl`."""
         return [*super().metrics, self._nll, self._kl]
 
-    def compile(self, *args: Any, steps_per_execution: int | str | None = None, **kwargs: Any) -> None:
-        """As `tf_keras.Model.compile`, with `STEPS_PER_EXECUTION` batches a call: small steps are mostly overhead."""
-        super().compile(*args, steps_per_execution=steps_per_execution or STEPS_PER_EXECUTION, **kwargs)
-        if isinstance(self.optimizer, tf_keras.optimizers.Optimizer):  # The legacy ones build themselves.
-            self.optimizer.build(self.trainable_variables)  # Else the first step would be traced twice.
+    def fit(
+        self, x: Any = None, *args: Any, steps_per_epoch: int | None = None, validation_data: Any = None, **kwargs: Any
+    ) -> Any:
+        """As `tf_keras.Model.fit`, with `STEPS_PER_EXECUTION` batches a compiled call: small steps are mostly overhead.
 
-    def compile_from_config(self, config: dict[str, Any]) -> None:
-        """Compile a loaded model as the saved one was: Keras asks this of a class with a `compile` of its own."""
-        self.compile(**tf_keras.saving.deserialize_keras_object(config))
-
-    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.fit`; batches of unknown number run one a call, as a call of many could overrun them."""
-        training = _is_of_unknown_size(x, kwargs.get("steps_per_epoch"))
-        validation = _is_of_unknown_size(kwargs.get("validation_data"), kwargs.get("validation_steps"))
-        with self._one_batch_a_call(training or validation):
-            return super().fit(x, *args, **kwargs)
-
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.evaluate`; batches of unknown number run one a call."""
-        with self._one_batch_a_call(_is_of_unknown_size(x, kwargs.get("steps"))):
-            return super().evaluate(x, *args, **kwargs)
+        One batch a call, as Keras has it, where `compile` asks for a number of its own, or where data may end within a
+        call because nobody knows their number of batches.
+        """
+        known = _is_of_known_size(x, steps_per_epoch)
+        known &= validation_data is None or _is_of_known_size(validation_data, kwargs.get("validation_steps"))
+        with self._many_batches_a_call() if known else contextlib.nullcontext():
+            return super().fit(x, *args, steps_per_epoch=steps_per_epoch, validation_data=validation_data, **kwargs)
 
     @contextlib.contextmanager
-    def _one_batch_a_call(self, wanted: bool) -> Iterator[None]:
-        if not (wanted and self._is_compiled):
+    def _many_batches_a_call(self) -> Iterator[None]:
+        """Swap in training and test functions that are loops; outside `fit` Keras's own ones are as they were."""
+        if not self._is_compiled or self.get_compile_config()["steps_per_execution"] is not None:
             yield
             return
-        self.make_train_function()  # Made now, each is a loop over as many batches as this variable says, and stays so.
-        self.make_test_function()
-        batches = int(self.steps_per_execution.numpy())
-        self.steps_per_execution.assign(1)
+        if isinstance(self.optimizer, tf_keras.optimizers.Optimizer):  # The legacy ones build themselves.
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)  # Else the first step would be traced twice.
+        if self._loops_of is not self.compiled_loss:  # `compile` was called since.
+            self._loops, self._loops_of = (None, None), self.compiled_loss
+        single = self.train_function, self.test_function
+        self.train_function, self.test_function = self._loops
+        self.steps_per_execution.assign(STEPS_PER_EXECUTION)
         try:
             yield
         finally:
-            self.steps_per_execution.assign(batches)
+            self._loops = self.train_function, self.test_function
+            self.train_function, self.test_function = single
+            self.steps_per_execution.assign(1)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: tf.Tensor | None = None
@@ -82,15 +84,16 @@ class VariationalModel(tf_keras.Model):
         loss = super().compute_loss(x, y, y_pred, sample_weight)
         nll = negative_log_likelihood(y, y_pred)
         kl = [layer.kl for layer in stochastic_layers(self)]
-        self._nll.update_state(nll if sample_weight is None else nll * tf.cast(sample_weight, nll.dtype))
+        if sample_weight is not None:
+            nll *= tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
+        self._nll.update_state(nll)
         self._kl.update_state(tf.add_n(kl) if kl else 0.0, sample_weight=tf.shape(nll)[0])
         return loss
 
 
-def _is_of_unknown_size(data: Any, steps: int | None) -> bool:
-    """Whether Keras cannot know how many batches the data has: a generator, a filtered or a distributed dataset."""
-    if steps is not None:
-        return False
+def _is_of_known_size(data: Any, steps: int | None) -> bool:
+    """Whether it is certain how many batches will come: of arrays, and of datasets without `steps` or without end."""
     if isinstance(data, tf.data.Dataset):
-        return bool(data.cardinality() < 0)
-    return hasattr(data, "__next__") or isinstance(data, tf.distribute.DistributedDataset)
+        size = int(data.cardinality())
+        return size >= 0 if steps is None else size == tf.data.INFINITE_CARDINALITY
+    return steps is None and not hasattr(data, "__next__") and not isinstance(data, tf.distribute.DistributedDataset)

@@ -18,9 +18,9 @@ def predict(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, 
 
     The same seed gives the same draws, however many rows there are. Any tf_keras model will do. The dense variational
     layers of this package and of TFP, and Dropout, draw coherently and fast. Other random layers draw in their own way,
-    one call a draw, seeded but as coherent as they are themselves. A model that puts out a tensor has no aleatoric
-    variance and no density. Latent noise (`build_hidden_variation`) counts as epistemic here, since draws differ by it,
-    but is not uncertainty about parameters.
+    one call a draw of all rows, as coherent and as seeded as they are themselves. A model that puts out a tensor has no
+    aleatoric variance and no density. Latent noise (`build_hidden_variation`) counts as epistemic here, since draws
+    differ by it, but is not uncertainty about parameters.
 
     Args:
         model: As it is now: training it further does not change what was predicted.

@@ -17,12 +17,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from variational_bnn._keras import require_model, tf, tf_keras, tfd, tfp
+from variational_bnn._keras import layers_of, require_model, tf, tf_keras, tfd, tfp
 from variational_bnn.checks import Array, require, require_count, require_seed
 from variational_bnn.layers import NormalUnits
 
 BLOCK = 100
-"""Draws whose noise is made together."""
+"""Draws whose noise is made together, if it is not too much."""
+
+NOISE = 2**23
+"""How much noise is made together: numbers of all the model's weights, times the draws."""
 
 ROWS = 1024
 """Rows computed together."""
@@ -32,35 +35,39 @@ NO_DENSITY = "the model puts out a tensor, not a distribution, so it has no dens
 Functions = npt.NDArray[np.float32]
 
 
-def _dense(layer: Any, draws: tf.Tensor, seed: tf.Tensor, inputs: tf.Tensor, *_: Any, **__: Any) -> tf.Tensor:
+def _dense(
+    layer: Any, block: int, draws: tf.Tensor, seed: tf.Tensor, inputs: tf.Tensor, *_: Any, **__: Any
+) -> tf.Tensor:
     """Each draw's own weights, for the rows of that draw."""
     kernel_seed, bias_seed = tf.unstack(tf.random.split(seed))
     inputs = tf.convert_to_tensor(inputs, layer.compute_dtype)
     rows = tf.reshape(inputs, [draws, -1, inputs.shape[-1]])
-    outputs = tf.matmul(rows, layer.kernel_posterior.sample(BLOCK, seed=kernel_seed)[:draws])
+    outputs = tf.matmul(rows, layer.kernel_posterior.sample(block, seed=kernel_seed)[:draws])
     if layer.bias_posterior is not None:
-        outputs += layer.bias_posterior.sample(BLOCK, seed=bias_seed)[:draws, None, :]
+        outputs += layer.bias_posterior.sample(block, seed=bias_seed)[:draws, None, :]
     outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], [layer.units]], 0))
     return outputs if layer.activation is None else layer.activation(outputs)
 
 
 def _units(
-    layer: NormalUnits, draws: tf.Tensor, seed: tf.Tensor, inputs: tf.Tensor, *_: Any, **__: Any
+    layer: NormalUnits, block: int, draws: tf.Tensor, seed: tf.Tensor, inputs: tf.Tensor, *_: Any, **__: Any
 ) -> tf.Tensor:
     """Each draw's own noise, shared by its rows."""
     q = layer.posterior(inputs).distribution
-    noise = tf.random.stateless_normal([BLOCK, 1, q.loc.shape[-1]], seed, dtype=q.loc.dtype)[:draws]
+    noise = tf.random.stateless_normal([block, 1, q.loc.shape[-1]], seed, dtype=q.loc.dtype)[:draws]
     loc, scale = (tf.reshape(value, [draws, -1, q.loc.shape[-1]]) for value in (q.loc, q.scale))
     return layer.activation(tf.reshape(loc + scale * noise, tf.shape(q.loc)))
 
 
-def _dropout(layer: Any, draws: tf.Tensor, seed: tf.Tensor, inputs: tf.Tensor, *_: Any, **__: Any) -> tf.Tensor:
+def _dropout(
+    layer: Any, block: int, draws: tf.Tensor, seed: tf.Tensor, inputs: tf.Tensor, *_: Any, **__: Any
+) -> tf.Tensor:
     """Each draw's own mask, shared by its rows (Gal & Ghahramani 2016, arXiv 1506.02142)."""
     sizes = tf.unstack(tf.shape(inputs))[1:]
     wanted = layer.noise_shape or layer._get_noise_shape(inputs) or [None, *sizes]
     shared = [isinstance(size, int) and size == 1 for size in wanted[1:]]
     shape = [1 if together else size for together, size in zip(shared, sizes, strict=True)]
-    kept = tf.random.stateless_uniform([BLOCK, 1, *shape], seed, dtype=inputs.dtype)[:draws] >= layer.rate
+    kept = tf.random.stateless_uniform([block, 1, *shape], seed, dtype=inputs.dtype)[:draws] >= layer.rate
     rows = tf.reshape(inputs, [draws, -1, *sizes])
     return tf.reshape(tf.where(kept, rows / (1 - layer.rate), 0), tf.shape(inputs))
 
@@ -77,16 +84,16 @@ _COHERENT: dict[type, Callable[..., tf.Tensor]] = {
 
 def _random_layers(model: tf_keras.Model) -> list[tuple[Any, Callable[..., tf.Tensor]]]:
     return [
-        (module, rule) for module in model.submodules for kind, rule in _COHERENT.items() if isinstance(module, kind)
+        (layer, rule) for layer in layers_of(model) for kind, rule in _COHERENT.items() if isinstance(layer, kind)
     ]
 
 
 @contextlib.contextmanager
-def _drawing(model: tf_keras.Model, draws: tf.Tensor, seed: tf.Tensor) -> Iterator[None]:
+def _drawing(model: tf_keras.Model, block: int, draws: tf.Tensor, seed: tf.Tensor) -> Iterator[None]:
     """While this lasts, the model's random layers make coherent draws, from whatever kind of model calls them."""
     layers = _random_layers(model)
     for i, (layer, rule) in enumerate(layers):
-        draw = functools.partial(rule, layer, draws, tf.random.experimental.stateless_fold_in(seed, i))
+        draw = functools.partial(rule, layer, block, draws, tf.random.experimental.stateless_fold_in(seed, i))
         object.__setattr__(layer, "call", tf.autograph.experimental.do_not_convert(draw))
     try:
         yield
@@ -106,39 +113,31 @@ def _inlined() -> Iterator[None]:
         tf.config.run_functions_eagerly(eagerly)
 
 
-def _reaches_random_op(outputs: list[tf.Tensor]) -> bool:
-    """Whether a value depends on a stateful random op: on randomness that no rule above has taken over."""
-    seen: set[Any] = set()
-    waiting = [tensor.op for tensor in outputs]
-    while waiting:
-        op = waiting.pop()
-        if op in seen:
-            continue
-        seen.add(op)
-        if "Random" in op.type and op.op_def.is_stateful:
-            return True
-        waiting += [tensor.op for tensor in op.inputs]
-    return False
-
-
 class Sampler:
     """A model compiled to make B draws of rows `[R, ...]` a call, B <= `block`.
 
     A model whose every random layer has a rule makes up to `BLOCK` draws, or the one that there is where nothing is
-    random. In any other the rest draws in the model's own way, row by row or not: one draw a call, all rows together,
-    seeded by the graph.
+    random. Any other is given a `graph_seed` and draws in its own way, row by row or not: one draw a call, of all rows
+    together.
     """
 
     def __init__(self, model: tf_keras.Model, row_shape: tuple[int, ...], graph_seed: int | None = None) -> None:
         self._model = weakref.ref(model)
-        self._graph_seed = graph_seed
+        self.graph_seed = graph_seed
         self.row_shape = row_shape
         self.variables = list(model.variables)
+        size = sum(int(np.prod(variable.shape)) for variable in self.variables)
+        self.block = max(1, min(BLOCK, NOISE // max(size, 1))) if graph_seed is None else 1
+        self.deterministic = not _random_layers(model) and graph_seed is None
         self.has_density = False
         self.moments = self._compile(self._moments)
-        self.own_randomness = _reaches_random_op(list(self.moments.outputs))
-        self.block = 1 if self.own_randomness else BLOCK
-        self.deterministic = not self.own_randomness and not _random_layers(model)
+
+    def repeats(self, rows: Functions) -> bool:
+        """Whether a draw of the same seed is the same each time: whether rules have taken over all that is random."""
+        draw, seed = tf.constant(1), tf.constant([0, 0], tf.int64)
+        first, *others = (self.moments(tf.constant(rows), tf.zeros(0), draw, seed) for _ in range(8))
+        pairs = [pair for other in others for pair in zip(first, other, strict=True)]
+        return all(np.allclose(one, two, rtol=1e-4, atol=0, equal_nan=True) for one, two in pairs)
 
     @functools.cached_property
     def log_prob(self) -> Any:
@@ -151,11 +150,11 @@ class Sampler:
         return tf.function(function).get_concrete_function(rows, targets, draws, seed)
 
     def _outputs(self, rows: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor) -> Any:
-        if self._graph_seed is not None:
-            tf.compat.v1.set_random_seed(self._graph_seed)  # Inside a function it seeds that function's graph alone.
+        if self.graph_seed is not None:
+            tf.compat.v1.set_random_seed(self.graph_seed)  # Inside a function it seeds that function's graph alone.
         model: Any = self._model()
         tiled = tf.tile(rows, [draws] + [1] * len(self.row_shape))
-        with _drawing(model, draws, seed), _inlined():
+        with _drawing(model, self.block, draws, seed), _inlined():
             return model(tf.ensure_shape(tiled, [None, *self.row_shape]), training=False)
 
     def _moments(
@@ -176,12 +175,23 @@ class Sampler:
     def _log_prob(self, rows: tf.Tensor, targets: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         """Log p(y given x, draw), `[B, R]`."""
         density = self._outputs(rows, draws, seed)
-        tiled = tf.reshape(tf.tile(targets, [draws, 1]), tf.shape(density.mean()))
-        return tf.reduce_sum(tf.reshape(density.log_prob(tiled), [draws, tf.shape(rows)[0], -1]), -1)
+        tiled = tf.cast(tf.tile(targets, [draws, 1]), density.dtype)
+        log_prob = density.log_prob(tf.reshape(tiled, tf.shape(density.mean())))
+        return tf.reduce_sum(tf.reshape(log_prob, [draws, tf.shape(rows)[0], -1]), -1)
 
 
-_SAMPLERS: weakref.WeakKeyDictionary[tf_keras.Model, Sampler] = weakref.WeakKeyDictionary()
-"""The compiled sampler of each living model: compiling one takes longer than most uses of it."""
+def _state(model: tf_keras.Model, rows: Functions) -> list[Any]:
+    """What a compiled sampler depends on, besides the values of variables."""
+    layers = layers_of(model)
+    settings = [(weakref.ref(x), getattr(x, "rate", None), getattr(x, "activation", None)) for x in layers]
+    return [rows.shape[1:], *settings]
+
+
+_SAMPLERS: weakref.WeakKeyDictionary[tf_keras.Model, tuple[list[Any], Sampler | None]] = weakref.WeakKeyDictionary()
+"""The compiled sampler of each living model and the state it is of; None for a model that draws in its own way.
+
+Compiling one takes longer than most uses of it.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,10 +216,13 @@ class Draws:
 
     def sampler(self) -> Sampler:
         """The model's compiled sampler; where the model draws by itself, a fresh one, so that it draws the same."""
-        known = _SAMPLERS.get(self.model)
-        if known is None or known.row_shape != self.x.shape[1:]:
-            known = _SAMPLERS[self.model] = Sampler(self.model, self.x.shape[1:])
-        return Sampler(self.model, known.row_shape, graph_seed=self.seed) if known.own_randomness else known
+        state, sampler = _SAMPLERS.get(self.model, ([], None))
+        now = _state(self.model, self.x)
+        if state != now:
+            sampler = Sampler(self.model, self.x.shape[1:])
+            _SAMPLERS[self.model] = now, sampler if sampler.repeats(self.x[:32]) else None
+            _, sampler = _SAMPLERS[self.model]
+        return sampler or Sampler(self.model, self.x.shape[1:], graph_seed=self.seed)
 
     def chunks(self, score: Array | None = None) -> Iterator[Iterator[list[Functions]]]:
         """Chunk by chunk of rows, block by block of draws.
@@ -217,7 +230,7 @@ class Draws:
         A block is means and variances `[B, R, D]`, or the log densities `[B, R]` of the targets to score.
         """
         sampler = self.sampler()
-        rows = len(self.x) if sampler.own_randomness else ROWS
+        rows = ROWS if sampler.graph_seed is None else len(self.x)
         for start in range(0, len(self.x), rows):
             yield self._blocks(sampler, slice(start, start + rows), score)
 
@@ -252,7 +265,7 @@ def _inputs(model: tf_keras.Model, x: npt.ArrayLike) -> Functions:
     require(isinstance(wanted, tuple), f"the model must have one input, got {wanted}")
     if rows.ndim == 1 and tuple(wanted) == (None, 1):
         rows = rows[:, None]
-    fits = rows.ndim == len(wanted) and all(n in (None, m) for n, m in zip(wanted, rows.shape, strict=True))
+    fits = rows.ndim == len(wanted) and all(n in (None, m) for n, m in zip(wanted[1:], rows.shape[1:], strict=True))
     shape = ", ".join(["N", *map(str, wanted[1:])])
     require(fits and len(rows) > 0, f"x must have shape [{shape}], got {list(rows.shape)}")
     require(bool(np.isfinite(rows).all()), f"x must be finite, got {np.count_nonzero(~np.isfinite(rows))} values not")

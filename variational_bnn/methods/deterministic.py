@@ -12,8 +12,8 @@ from variational_bnn.methods._fitting import FittedPosterior, fit
 
 def deterministic(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:
     """A control: point weights and one noise level, known or learned."""
-    heteroscedastic = network.likelihood == Normal()
-    likelihood = Normal(scale="learned") if heteroscedastic else network.likelihood
-    return fit(
-        build_output_variation, dataset, dataclasses.replace(network, likelihood=likelihood), training, seed
-    )
+    likelihood = network.likelihood
+    if isinstance(likelihood, Normal) and likelihood.scale is None:
+        likelihood = dataclasses.replace(likelihood, scale="learned")
+    constant = dataclasses.replace(network, likelihood=likelihood)
+    return fit(build_output_variation, dataset, constant, training, seed)

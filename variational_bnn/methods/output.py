@@ -12,4 +12,8 @@ from variational_bnn.methods._fitting import FittedPosterior, fit
 
 def output(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:
     """Variation in the output: point weights, and a noise level that depends on x, whatever noise the network names."""
-    return fit(build_output_variation, dataset, dataclasses.replace(network, likelihood=Normal()), training, seed)
+    likelihood = network.likelihood
+    if isinstance(likelihood, Normal):
+        likelihood = dataclasses.replace(likelihood, scale=None)
+    heteroscedastic = dataclasses.replace(network, likelihood=likelihood)
+    return fit(build_output_variation, dataset, heteroscedastic, training, seed)

@@ -96,7 +96,7 @@ def open_directory(directory: str | Path, *, settings: Mapping[str, Any], data: 
         if (folder / SETTINGS).exists():
             _refuse_differences(folder, _read_settings(folder), plain)
             same = not (folder / DATA).exists() or read_text(folder / DATA) == rows
-            require(same, f"{folder} holds other training rows in {DATA}")
+            require(same, f"{folder} holds other training rows in {DATA}, so choose another directory")
         else:
             foreign = [name for name in (DATA, PREDICTIONS, RESULTS) if (folder / name).exists()]
             require(not foreign, f"{folder} holds {', '.join(foreign)} but no {SETTINGS}: it is not from here")
@@ -196,7 +196,7 @@ def _refuse_differences(folder: Path, there: dict[str, Any], here: dict[str, Any
     pairs = {name: (old.get(name, "nothing"), new.get(name, "nothing")) for name in {**new, **old}}
     other = [f"{name} is {before} there, {now} here" for name, (before, now) in pairs.items() if before != now]
     more = f"; and {len(other) - 3} more" if len(other) > 3 else ""
-    require(not other, f"{folder} holds other settings: {'; '.join(other[:3])}{more}")
+    require(not other, f"{folder} holds other settings: {'; '.join(other[:3])}{more}; choose another directory")
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
