@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from variational_bnn.comparison import Comparison, compare
     from variational_bnn.datasets import lecture, lecture_sample, read_csv, uci
     from variational_bnn.experiment import EpistemicReport, measure_epistemic_variance
+    from variational_bnn.heads import LikelihoodHead
     from variational_bnn.layers import (
         DenseFlipout,
         DenseLocalReparameterization,
         DenseReparameterization,
-        LikelihoodHead,
         NormalUnits,
     )
     from variational_bnn.likelihoods import Normal
@@ -33,11 +33,11 @@ _HOMES = {
     "comparison": ["Comparison", "compare"],
     "datasets": ["lecture", "lecture_sample", "read_csv", "uci"],
     "experiment": ["EpistemicReport", "measure_epistemic_variance"],
+    "heads": ["LikelihoodHead"],
     "layers": [
         "DenseFlipout",
         "DenseLocalReparameterization",
         "DenseReparameterization",
-        "LikelihoodHead",
         "NormalUnits",
     ],
     "likelihoods": ["Normal"],

@@ -12,9 +12,7 @@ from typing import Any
 import numpy as np
 
 from variational_bnn._keras import PACKAGE, tf, tf_keras, tfd, tfp
-from variational_bnn.base import Likelihood
 from variational_bnn.checks import is_number, is_positive, require, require_count
-from variational_bnn.likelihoods import likelihood_from_dict
 
 SCALE_FLOOR = 1e-5
 """Lower bound of every trained posterior scale, so that no KL or gradient is infinite."""
@@ -290,40 +288,3 @@ class NormalUnits(Stochastic):
         """The plain values of this layer's own arguments."""
         activation = tf_keras.activations.serialize(self.activation)
         return {"activation": activation, "initial_scale": self._initial_scale, **super().settings()}
-
-
-@register
-class LikelihoodHead(tfp.layers.DistributionLambda):
-    """The last layer: parameters `[..., P]` in, the likelihood's distribution out; as a tensor, its mean.
-
-    Args:
-        likelihood: Or its `to_dict`.
-        output_size: D.
-        **kwargs: Of `tf_keras.layers.Layer`.
-    """
-
-    def __init__(self, likelihood: Likelihood | dict[str, Any], output_size: int, **kwargs: Any) -> None:
-        super().__init__(self._distribution, convert_to_tensor_fn=tfd.Distribution.mean, **kwargs)
-        self.likelihood = likelihood_from_dict(likelihood) if isinstance(likelihood, dict) else likelihood
-        self.output_size = output_size
-        self.shared: tf.Variable | None = None
-
-    def build(self, input_shape: Any) -> None:
-        """Make the likelihood's shared parameters, if it has any."""
-        size = self.likelihood.num_shared_parameters(self.output_size)
-        if size:
-            self.shared = self.add_weight(name="shared", shape=(size,), initializer="zeros")
-        super().build(input_shape)
-
-    def _distribution(self, parameters: tf.Tensor) -> tfd.Distribution:
-        return self.likelihood.distribution(parameters, self.shared)
-
-    def get_config(self) -> dict[str, Any]:
-        """Plain values alone, where TFP's own configuration stores bytecode."""
-        base = tf_keras.layers.Layer.get_config(self)
-        return {**base, "likelihood": self.likelihood.to_dict(), "output_size": self.output_size}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> LikelihoodHead:
-        """Make the layer from `get_config`."""
-        return cls(**config)

@@ -10,7 +10,7 @@ import numpy as np
 from variational_bnn._keras import tf, tf_keras
 from variational_bnn.base import Network, require_network
 from variational_bnn.checks import require_count, require_seed
-from variational_bnn.layers import LikelihoodHead
+from variational_bnn.heads import LikelihoodHead
 from variational_bnn.model import VariationalModel
 
 LayerMaker = Callable[[int, str | None, int, str], Callable[[tf.Tensor], tf.Tensor]]
