@@ -18,6 +18,12 @@ X, Y = RNG.normal(size=(N, 3)), RNG.normal(size=(N, 2))
 FEW = {"num_samples": 5}
 
 
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    """TFP's own layers draw from the global seed."""
+    tf.random.set_seed(0)
+
+
 def _head(size: int = 2) -> Any:
     return tfp.layers.DistributionLambda(lambda t: tfd.Independent(tfd.Normal(t, 0.5), 1))
 

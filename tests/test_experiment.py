@@ -93,6 +93,7 @@ def test_a_model_without_draws_has_none() -> None:
     assert report.epistemic_variance == dict.fromkeys(REGIONS, 0.0)
     assert all(variance > 0 for variance in report.aleatoric_variance.values())
     assert np.isnan([report.between_near, report.beyond_near, report.growth]).all()
+    assert str(report).splitlines()[-1] == "no epistemic variance anywhere"
 
 
 def test_it_reads_well() -> None:

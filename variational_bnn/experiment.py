@@ -58,6 +58,8 @@ class EpistemicReport:
             f"{np.sqrt(self.aleatoric_variance[region]):.4g}, {self.queries[region]} inputs"
             for region, variance in self.epistemic_variance.items()
         ]
+        if not any(self.epistemic_variance.values()):
+            return "\n".join([*lines, "no epistemic variance anywhere"])
         ratios = f"between/near {self.between_near:.3g}, beyond/near {self.beyond_near:.3g}"
         return "\n".join([*lines, f"epistemic variance {ratios}; beyond, sd ~ distance^{self.growth:.2g}"])
 
