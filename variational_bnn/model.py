@@ -6,11 +6,15 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+from variational_bnn import heads, layers
 from variational_bnn._keras import PACKAGE, tf, tf_keras
 from variational_bnn.losses import negative_log_likelihood, stochastic_layers
 
 STEPS_PER_EXECUTION = 32
 """Batches a compiled call of `fit` unless `compile` is told otherwise; per-batch callbacks are called as often."""
+
+_LOADED_WITH = (heads, layers)
+"""To load a saved model Keras imports this module alone, and finds the layers among those registered by then."""
 
 
 @tf_keras.saving.register_keras_serializable(PACKAGE)
