@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Dataset, Network, Predictive, Result, Training
+from variational_bnn.base import BETWEEN, BEYOND, NEAR, Dataset, Network, Predictive, Result, Training
 from variational_bnn.checks import require
 from variational_bnn.methods import METHODS, DivergedError
 from variational_bnn.metrics import rmse
@@ -87,7 +87,7 @@ def measure_epistemic_variance(
     predictive = predict(model, asked.x, num_samples=num_samples, seed=seed)
     outputs = predictive.mean.shape[1]
     require(outputs == dataset.y.shape[1], f"the model must have {dataset.y.shape[1]} outputs, got {outputs}")
-    regions = {region: asked.regions == region for region in REGIONS if (asked.regions == region).any()}
+    regions = asked.inside
     return EpistemicReport(
         epistemic_variance={r: float(predictive.epistemic_variance[rows].mean()) for r, rows in regions.items()},
         aleatoric_variance={r: float(predictive.aleatoric_variance[rows].mean()) for r, rows in regions.items()},
@@ -116,13 +116,12 @@ def run_cell(cell: Cell) -> tuple[list[Result], pd.DataFrame]:
     """
     asked = queries(cell.dataset, QUERY_SEED)
     names: dict[str, Any] = {"dataset": cell.dataset.name, "method": cell.method, "seed": cell.seed}
-    regions = [region for region in REGIONS if (asked.regions == region).any()]
     start = time.perf_counter()
     try:
         posterior = METHODS[cell.method](cell.dataset, cell.network, cell.training, cell.seed)
     except DivergedError as error:
         spent = time.perf_counter() - start
-        rows = [Result(**names, region=region, fit_seconds=spent, status=str(error)) for region in regions]
+        rows = [Result(**names, region=region, fit_seconds=spent, status=str(error)) for region in asked.inside]
         return rows, pd.DataFrame()
     fitted = time.perf_counter()
     predictive = posterior.predict(asked.x, num_samples=cell.num_samples, seed=cell.seed)
@@ -137,14 +136,14 @@ def run_cell(cell: Cell) -> tuple[list[Result], pd.DataFrame]:
         predict_seconds=predicted - fitted,
     )
     log_prob = predictive.log_prob(asked.y) if asked.y is not None else None
-    rows = [_measured(common, region, asked, predictive, log_prob) for region in regions]
+    rows = [_measured(common, region, asked, predictive, log_prob) for region in asked.inside]
     return rows, _predictions(names, cell.dataset, asked, predictive)
 
 
 def _measured(
     common: Result, region: str, asked: Queries, predictive: Predictive, log_prob: Any
 ) -> Result:
-    inside = asked.regions == region
+    inside = asked.inside[region]
     scores: dict[str, Any] = {}
     if asked.y is not None:
         scores = {

@@ -55,6 +55,9 @@ class VariationalModel(tf_keras.Model):
         One batch a call, as Keras has it, where `compile` asks for a number of its own, or where data may end within a
         call because nobody knows their number of batches.
         """
+        if self._is_compiled and isinstance(self.optimizer, tf_keras.optimizers.Optimizer):  # Legacy ones do it late.
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)  # Else the first step would be traced twice.
         known = _is_of_known_size(x, steps_per_epoch)
         known &= validation_data is None or _is_of_known_size(validation_data, kwargs.get("validation_steps"))
         with self._many_batches_a_call() if known else contextlib.nullcontext():
@@ -66,9 +69,6 @@ class VariationalModel(tf_keras.Model):
         if not self._is_compiled or self.get_compile_config()["steps_per_execution"] is not None:
             yield
             return
-        if isinstance(self.optimizer, tf_keras.optimizers.Optimizer):  # The legacy ones build themselves.
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)  # Else the first step would be traced twice.
         if self._loops_of is not self.compiled_loss:  # `compile` was called since.
             self._loops, self._loops_of = (None, None), self.compiled_loss
         single = self.train_function, self.test_function

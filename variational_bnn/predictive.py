@@ -38,12 +38,12 @@ def predict(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, 
     draws = Draws.of(model, x, num_samples, seed)
     sampler = draws.sampler()
     weights = [variable.numpy() for variable in sampler.variables]
-    mean, epistemic, aleatoric = map(np.concatenate, zip(*map(_moments, draws.chunks()), strict=True))
+    mean, epistemic, aleatoric = map(np.concatenate, zip(*map(_moments, draws.chunks(sampler)), strict=True))
 
     def log_likelihood(y: Array) -> Array:
         require(sampler.has_density, NO_DENSITY)
         with values_of(sampler.variables, weights):
-            return np.concatenate([_log_mean(blocks) for blocks in draws.chunks(score=y)])
+            return np.concatenate([_log_mean(blocks) for blocks in draws.chunks(draws.sampler(), score=y)])
 
     return Predictive(
         mean=mean, epistemic_variance=epistemic, aleatoric_variance=aleatoric, log_likelihood=log_likelihood
@@ -69,7 +69,7 @@ def sample_functions(
         ValueError: If the inputs do not fit the model or are not finite, or a number is out of range.
     """
     draws = Draws.of(model, x, num_samples, seed)
-    chunks = [np.concatenate([means for means, _ in blocks]) for blocks in draws.chunks()]
+    chunks = [np.concatenate([means for means, _ in blocks]) for blocks in draws.chunks(draws.sampler())]
     functions = np.concatenate(chunks, axis=1)
     return functions if len(functions) == num_samples else np.repeat(functions, num_samples, axis=0)
 
@@ -88,7 +88,7 @@ def mean_log_prob(model: tf_keras.Model, x: npt.ArrayLike, y: npt.ArrayLike, *, 
     require(sampler.has_density, NO_DENSITY)
     wanted = [len(draws.x), sampler.moments.outputs[0].shape[-1]]
     require(list(targets.shape) == wanted, f"y must have shape {wanted}, got {list(targets.shape)}")
-    chunks = [np.concatenate([values for (values,) in blocks]) for blocks in draws.chunks(score=targets)]
+    chunks = [np.concatenate([values for (values,) in blocks]) for blocks in draws.chunks(sampler, score=targets)]
     return np.concatenate(chunks, axis=1).mean(axis=0, dtype=np.float64)
 
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy import stats
 from sklearn.neighbors import NearestNeighbors
 
-from variational_bnn.base import BETWEEN, BEYOND, NEAR, Dataset
+from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Dataset
 from variational_bnn.checks import Array, finite_table, require, require_known
 
 _OWN_DISTANCES = 0.95
@@ -102,6 +102,11 @@ class Queries:
     regions: npt.NDArray[np.str_]
     distance: Array
     y: Array | None = None
+
+    @property
+    def inside(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """Which inputs `[M]` are in each region that has any, in the order of `REGIONS`."""
+        return {region: self.regions == region for region in REGIONS if (self.regions == region).any()}
 
 
 def queries(dataset: Dataset, seed: int, num_queries: int = 600) -> Queries:

@@ -224,12 +224,11 @@ class Draws:
             _, sampler = _SAMPLERS[self.model]
         return sampler or Sampler(self.model, self.x.shape[1:], graph_seed=self.seed)
 
-    def chunks(self, score: Array | None = None) -> Iterator[Iterator[list[Functions]]]:
-        """Chunk by chunk of rows, block by block of draws.
+    def chunks(self, sampler: Sampler, score: Array | None = None) -> Iterator[Iterator[list[Functions]]]:
+        """Chunk by chunk of rows, block by block of draws, by what `sampler` gave.
 
         A block is means and variances `[B, R, D]`, or the log densities `[B, R]` of the targets to score.
         """
-        sampler = self.sampler()
         rows = ROWS if sampler.graph_seed is None else len(self.x)
         for start in range(0, len(self.x), rows):
             yield self._blocks(sampler, slice(start, start + rows), score)
