@@ -15,7 +15,7 @@ from variational_bnn.base import BEYOND, REGIONS, Dataset, Network, Training
 from variational_bnn.comparison import Comparison, compare, default_network
 from variational_bnn.datasets import lecture
 from variational_bnn.likelihoods import Normal
-from variational_bnn.methods import METHODS, DivergedError
+from variational_bnn.methods import METHODS, FailedError
 from variational_bnn.regions import split
 
 OUTPUT = METHODS["output"]
@@ -112,7 +112,7 @@ class _Counter:
         if seed == self.stop_at:
             raise KeyboardInterrupt
         if seed == self.diverge_at:
-            raise DivergedError("diverged: the loss\nbecame nan")
+            raise FailedError("diverged: the loss\nbecame nan")
         self.seeds.append(seed)
         return OUTPUT(dataset, network, training, seed)
 

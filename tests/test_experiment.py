@@ -13,7 +13,8 @@ import pytest
 from variational_bnn._keras import tf, tf_keras
 from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Dataset, Network, Training
 from variational_bnn.datasets import lecture
-from variational_bnn.experiment import Cell, measure_epistemic_variance, run_cell
+from variational_bnn.epistemic import measure_epistemic_variance
+from variational_bnn.experiment import Cell, run_cell
 from variational_bnn.likelihoods import Normal
 from variational_bnn.methods import METHODS
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from variational_bnn.builders import build_hidden_variation, build_output_variation, build_weight_variation
     from variational_bnn.comparison import Comparison, compare
     from variational_bnn.datasets import lecture, lecture_sample, read_csv, uci
-    from variational_bnn.experiment import EpistemicReport, measure_epistemic_variance
+    from variational_bnn.epistemic import EpistemicReport, measure_epistemic_variance
     from variational_bnn.heads import LikelihoodHead
     from variational_bnn.layers import (
         DenseFlipout,
@@ -32,7 +32,7 @@ _HOMES = {
     "builders": ["build_hidden_variation", "build_output_variation", "build_weight_variation"],
     "comparison": ["Comparison", "compare"],
     "datasets": ["lecture", "lecture_sample", "read_csv", "uci"],
-    "experiment": ["EpistemicReport", "measure_epistemic_variance"],
+    "epistemic": ["EpistemicReport", "measure_epistemic_variance"],
     "heads": ["LikelihoodHead"],
     "layers": [
         "DenseFlipout",

@@ -16,9 +16,23 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from variational_bnn.checks import Array, finite_table, is_positive, require, require_count, require_known
+from variational_bnn.checks import (
+    Array,
+    finite_table,
+    is_positive,
+    require,
+    require_count,
+    require_known,
+    require_seed,
+)
 
 NEAR, BETWEEN, BEYOND = REGIONS = ("near", "between", "beyond")
+LEVELS = (0.5, 0.8, 0.9, 0.95)
+"""Of the central predictive intervals whose coverage and width are reported."""
+
+TAU = 10
+"""Inputs predicted jointly (Osband et al. 2022, arXiv 2110.04629)."""
+
 LARGEST = 1e100
 """Beyond it squares overflow."""
 
@@ -39,6 +53,8 @@ class Dataset:
         y_test: Held-out targets `[M, D]`, or None.
         test_regions: `[M]` strings of `REGIONS`, where the split put each held-out row; None without such rows.
         noise_scale: Standard deviation of the noise in y where it is known, in its units, or None.
+        fourfold: Four times as many rows from the same source, to measure the contraction of a posterior with; None
+            where the data cannot be made larger.
 
     Raises:
         ValueError: If a value is missing or infinite, a size does not fit, there are fewer than two training rows,
@@ -54,6 +70,7 @@ class Dataset:
     y_test: Array | None = None
     test_regions: npt.NDArray[np.str_] | None = None
     noise_scale: float | None = None
+    fourfold: Dataset | None = None
 
     def __post_init__(self) -> None:
         """Check the tables and give unnamed columns their names."""
@@ -202,13 +219,17 @@ class Predictive:
         mean: `[N, D]`, the units of y.
         epistemic_variance: `[N, D]`, squared units of y: how much the draws disagree.
         aleatoric_variance: `[N, D]`, squared units of y: the noise that the draws agree there is.
-        log_likelihood: `[N, D]` targets to `[N]` log densities, the log of the mean over the same draws.
+        log_likelihood: `[N, D]` targets and tau to `[N // tau]` log densities of tau rows at a time, in their order:
+            the log of the mean over the same draws of the product over the rows.
+        sampler: A seed to `[S, N, D]` draws of y, one from each of the same draws; rows of one draw share its function
+            and have noise of their own.
     """
 
     mean: Array
     epistemic_variance: Array
     aleatoric_variance: Array
-    log_likelihood: Callable[[Array], Array] = field(repr=False)
+    log_likelihood: Callable[[Array, int], Array] = field(repr=False)
+    sampler: Callable[[int], npt.NDArray[np.float32]] = field(repr=False)
 
     @property
     def variance(self) -> Array:
@@ -221,10 +242,33 @@ class Predictive:
         Raises:
             ValueError: If the targets' shape is not the predictive's, or a target is not finite.
         """
+        return self.joint_log_prob(y, tau=1)
+
+    def joint_log_prob(self, y: npt.ArrayLike, *, tau: int = TAU) -> Array:
+        """Joint log predictive density `[N // tau]` of tau rows at a time, in their order, in nats.
+
+        Two posteriors may agree at every row and yet not on what rows have in common: this tells them apart (Osband et
+        al. 2022, arXiv 2110.04629). Rows that are left over are not scored.
+
+        Args:
+            y: Targets `[N, D]`, or `[N]` if D = 1.
+            tau: Rows scored together; 1 for `log_prob`.
+
+        Raises:
+            ValueError: If the targets' shape is not the predictive's, a target is not finite, or tau is not a whole
+                number from 1 to N.
+        """
         targets = finite_table("y", y)
         shape = list(self.mean.shape)
         require(targets.shape == self.mean.shape, f"y must have shape {shape}, got {list(targets.shape)}")
-        return self.log_likelihood(targets)
+        require_count("tau", tau)
+        require(tau <= len(targets), f"tau must be at most the number of rows, {len(targets)}, got {tau}")
+        return self.log_likelihood(targets, tau)
+
+    def sample(self, *, seed: int) -> npt.NDArray[np.float32]:
+        """Draws of y `[S, N, D]`: one from each draw of the posterior, with noise from the seed."""
+        require_seed(seed)
+        return self.sampler(seed)
 
     def in_units(self, *, shift: Array, scale: Array) -> Predictive:
         """The predictive of `shift + scale * y`; shift and scale are `[D]`, scale > 0."""
@@ -232,8 +276,29 @@ class Predictive:
             mean=shift + scale * self.mean,
             epistemic_variance=scale**2 * self.epistemic_variance,
             aleatoric_variance=scale**2 * self.aleatoric_variance,
-            log_likelihood=lambda y: self.log_likelihood((y - shift) / scale) - np.log(scale).sum(),
+            log_likelihood=lambda y, tau: self.log_likelihood((y - shift) / scale, tau) - tau * np.log(scale).sum(),
+            sampler=lambda seed: (shift + scale * self.sampler(seed)).astype(np.float32),
         )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Diagnostics:
+    """How Markov chains went.
+
+    Attributes:
+        acceptance: Mean acceptance rate, or the mean of what NUTS has in its place.
+        r_hat: Split R-hat (Gelman et al. 2013) of the functions, the largest over the queries of the dataset and the
+            outputs; 1 where the chains agree. NaN with one chain.
+        ess: Effective sample size of the functions, of all chains together, the smallest likewise.
+        trace: Log posterior density `[steps, chains]`, up to a constant, of the warm-up and the kept draws.
+        warmup: Steps of the trace that are warm-up.
+    """
+
+    acceptance: float
+    r_hat: float
+    ess: float
+    trace: Array = field(repr=False)
+    warmup: int
 
 
 class Posterior(Protocol):
@@ -241,7 +306,17 @@ class Posterior(Protocol):
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers were trained."""
+        """How many numbers were trained, or sampled."""
+        ...
+
+    @property
+    def num_random_variables(self) -> int:
+        """How many numbers are drawn at random for one function."""
+        ...
+
+    @property
+    def diagnostics(self) -> Diagnostics | None:
+        """How the Markov chains went that made it, if any did."""
         ...
 
     def predict(self, x: Array, *, num_samples: int, seed: int) -> Predictive:
@@ -255,23 +330,37 @@ class Posterior(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """How a method is trained.
+    """How methods are trained; each reads what concerns it.
 
     Attributes:
         steps: Gradient steps.
         batch_size: Rows a step; all of them where there are fewer.
         learning_rate: Of Adam, at the start; it falls to zero along a cosine.
+        dropout_rate: Of the hidden units, for `dropout`.
+        members: Of an `ensemble`.
+        chains: Markov chains, for `hmc`, `metropolis` and `sgld`.
+        warmup: Steps of each chain that are thrown away, in which `hmc` and `metropolis` adapt.
+        draws: Draws kept of each chain.
+        thinning: Steps that `metropolis` and `sgld` make for one of the above; a step of `hmc` is many by itself.
     """
 
     steps: int = 5000
     batch_size: int = 256
     learning_rate: float = 0.02
+    dropout_rate: float = 0.05
+    members: int = 5
+    chains: int = 4
+    warmup: int = 1000
+    draws: int = 1000
+    thinning: int = 100
 
     def __post_init__(self) -> None:
         """Check every field."""
-        require_count("steps", self.steps)
-        require_count("batch_size", self.batch_size)
+        for name in ("steps", "batch_size", "members", "chains", "warmup", "draws", "thinning"):
+            require_count(name, getattr(self, name))
         require(is_positive(self.learning_rate), f"learning_rate must be > 0, got {self.learning_rate!r}")
+        within = is_positive(self.dropout_rate) and self.dropout_rate < 1
+        require(within, f"dropout_rate must be > 0 and < 1, got {self.dropout_rate!r}")
 
 
 class Method(Protocol):
@@ -298,9 +387,23 @@ class Result:
         train_rmse: Of the mean over the training rows, units of y: whether the method fits at all.
         rmse: Of the mean over the region, units of y; NaN without held-out targets.
         log_likelihood: Mean log predictive density, nats per row; NaN without held-out targets.
-        parameters: Trained numbers.
+        joint_log_likelihood: Mean joint log predictive density of `TAU` rows at a time, nats per row; NaN without as
+            many held-out targets.
+        crps: Mean continuous ranked probability score, units of y; NaN without held-out targets.
+        coverage_50: Share of the held-out targets inside their central 50 % predictive interval (PICP); likewise for
+            the other levels.
+        width_50: Mean width of those intervals (MPIW), units of y; likewise.
+        contraction: Mean epistemic variance near the data over that with four times as much of it, at the same inputs;
+            about 4 for a posterior. NaN in other regions, and where the data cannot be made larger.
+        contraction_status: "ok", or why there is no contraction although the data can be made larger.
+        parameters: Trained or sampled numbers.
+        random_variables: Random numbers that make one function.
         fit_seconds: Wall clock.
         predict_seconds: Wall clock, all regions together.
+        peak_memory: Most memory that the process held meanwhile, TensorFlow's own included, MiB.
+        acceptance: Of Markov chains; NaN for other methods. See `Diagnostics`, also for the next two.
+        r_hat: Largest over queries.
+        ess: Smallest over queries.
         status: "ok", or what went wrong; the measures are NaN then.
     """
 
@@ -315,7 +418,24 @@ class Result:
     train_rmse: float = math.nan
     rmse: float = math.nan
     log_likelihood: float = math.nan
+    joint_log_likelihood: float = math.nan
+    crps: float = math.nan
+    coverage_50: float = math.nan
+    coverage_80: float = math.nan
+    coverage_90: float = math.nan
+    coverage_95: float = math.nan
+    width_50: float = math.nan
+    width_80: float = math.nan
+    width_90: float = math.nan
+    width_95: float = math.nan
+    contraction: float = math.nan
+    contraction_status: str = "ok"
     parameters: int = 0
+    random_variables: int = 0
     fit_seconds: float = math.nan
     predict_seconds: float = math.nan
+    peak_memory: float = math.nan
+    acceptance: float = math.nan
+    r_hat: float = math.nan
+    ess: float = math.nan
     status: str = "ok"

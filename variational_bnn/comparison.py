@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 
 import joblib
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -22,13 +24,16 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from variational_bnn import results
 from variational_bnn.base import Dataset, Network, Result, Training, require_fit, require_network
 from variational_bnn.checks import require, require_count, require_known, require_seed
-from variational_bnn.experiment import Cell, run_cell
+from variational_bnn.experiment import Cell, Finished, run_cell
 from variational_bnn.likelihoods import Normal
 from variational_bnn.methods import METHODS
 from variational_bnn.plots import plot_all
 
 THREE_KINDS = ("output", "flipout", "hidden")
 """Variation in the output, the weights and the hidden units."""
+
+EXACT = ("linear", "hmc")
+"""Methods that the others can be measured against; the first only where it is the network's own posterior."""
 
 _PACKAGES = ("variational-bnn", "tensorflow", "tf-keras", "tensorflow-probability", "numpy")
 
@@ -42,12 +47,15 @@ class Comparison:
         data: The training rows; columns are the features and then the targets.
         results: A row for each method, seed and region; columns are the fields of `Result`.
         predictions: A row for each method, seed, query and output.
+        draws: Functions at the queries, and traces of Markov chains, of each (dataset, method, seed): see
+            `results.Saved`.
     """
 
     settings: dict[str, Any]
     data: pd.DataFrame
     results: pd.DataFrame
     predictions: pd.DataFrame
+    draws: dict[tuple[str, str, int], dict[str, npt.NDArray[Any]]]
 
     @classmethod
     def read(cls, directory: str | Path) -> Comparison:
@@ -57,21 +65,49 @@ class Comparison:
             ValueError: If a file is missing, foreign or truncated.
         """
         saved = results.read_directory(directory)
-        return cls(settings=saved.settings, data=saved.data, results=saved.results, predictions=saved.predictions)
+        return cls(**{field.name: getattr(saved, field.name) for field in dataclasses.fields(cls)})
+
+    @property
+    def reference(self) -> str | None:
+        """The method that the others are measured against, if one of them is exact.
+
+        `linear` where it is (no hidden units, known noise), else `hmc`, from the seeds whose chains converged.
+        """
+        network = self.settings["network"]
+        closed_form = not network["hidden_units"] and isinstance(network["likelihood"].get("scale"), float)
+        good = set(self.results.loc[self.results["status"] == "ok", "method"])
+        return next((name for name in EXACT[0 if closed_form else 1 :] if name in good), None)
+
+    @functools.cached_property
+    def closeness(self) -> pd.DataFrame:
+        """How close each method comes to the reference, seed by seed: see `results.closeness`."""
+        return results.closeness(self.results, self.predictions, self.draws, self.reference or "")
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a method, over its seeds: see `results.summarise`."""
-        return results.summarise(self.results)
+        """One row a method, over its seeds: see `results.summarise` and `results.summarise_closeness`."""
+        summary = results.summarise(self.results)
+        return summary.merge(results.summarise_closeness(self.closeness), on="method", how="left")
 
     def plot(self) -> dict[str, Figure]:
-        """The figures, by name: "regions", "distance" and, for one feature, "bands".
+        """The figures, by name.
+
+        Always "regions" and "distance"; "bands" for one feature; "reference" and "closeness" with a reference (the
+        first for one feature), "reliability" with held-out targets, "traces" with Markov chains.
 
         Raises:
             ValueError: If no cell is finished.
         """
         require(len(self.results) > 0, "there are no finished cells to plot")
-        return plot_all(self.results, self.predictions, self.data)
+        traces = {cell: draws for cell, draws in self.draws.items() if "trace" in draws}
+        return plot_all(
+            self.results,
+            self.predictions,
+            self.data,
+            summary=self.table,
+            reference=self.reference,
+            traces=traces,
+        )
 
     def save(self, directory: str | Path) -> list[Path]:
         """Keep rows, settings and figures in a directory.
@@ -89,7 +125,7 @@ class Comparison:
             if key not in kept:
                 own = (self.predictions[by] == list(key)).all(axis=1)
                 cell = [Result(**{str(name): value for name, value in row.items()}) for row in rows.to_dict("records")]
-                results.append_cell(directory, cell, self.predictions[own])
+                results.append_cell(directory, cell, self.predictions[own], self.draws.get((key[0], key[1], key[2]), {}))
         paths = []
         for name, figure in self.plot().items():
             paths.append(Path(directory) / f"{name}.png")
@@ -163,9 +199,9 @@ def compare(
         finished = set(results.finished_cells(place))
         waiting = [cell for cell in cells if (dataset.name, cell.method, cell.seed) not in finished]
         with _shown(progress, len(cells), len(cells) - len(waiting)) as advance:
-            for rows, predictions in _run(waiting, workers):
-                results.append_cell(place, rows, predictions)
-                advance(f"{rows[0].method}, seed {rows[0].seed}")
+            for cell in _run(waiting, workers):
+                results.append_cell(place, cell.rows, cell.predictions, cell.draws)
+                advance(f"{cell.rows[0].method}, seed {cell.rows[0].seed}")
         return _only(Comparison.read(place), cells)
 
 
@@ -178,14 +214,16 @@ def _check(cells: list[Cell], workers: int) -> None:
     require_fit(network, cells[0].dataset)
     require_count("workers", workers)
     require_count("num_samples", cells[0].num_samples)
+    require(cells[0].num_samples > 1, "num_samples must be at least 2 for a variance, got 1")
     for cell in cells:
         require_known("method", cell.method, tuple(METHODS))
         require_seed(cell.seed)
-        require(cell.method != "hidden" or bool(network.hidden_units), "method 'hidden' needs hidden units, got none")
+        needs_units = cell.method in ("hidden", "dropout")
+        require(not needs_units or bool(network.hidden_units), f"method {cell.method!r} needs hidden units, got none")
 
 
-def _run(cells: list[Cell], workers: int) -> Iterator[tuple[list[Result], pd.DataFrame]]:
-    """The cells' rows, as they come."""
+def _run(cells: list[Cell], workers: int) -> Iterator[Finished]:
+    """What the cells leave, as they come."""
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
     yield from parallel(joblib.delayed(run_cell)(cell) for cell in cells)
 
@@ -210,6 +248,7 @@ def _settings(cell: Cell) -> dict[str, Any]:
             "targets": list(dataset.target_names),
             "held_out": dict(held_out),
             "noise_scale": dataset.noise_scale,
+            "fourfold": None if dataset.fourfold is None else dataset.fourfold.name,
         },
         "network": cell.network.to_dict(),
         "training": dataclasses.asdict(cell.training),
@@ -233,5 +272,8 @@ def _only(comparison: Comparison, cells: list[Cell]) -> Comparison:
         return table.drop(columns="place").reset_index(drop=True)
 
     return dataclasses.replace(
-        comparison, results=ordered(comparison.results), predictions=ordered(comparison.predictions)
+        comparison,
+        results=ordered(comparison.results),
+        predictions=ordered(comparison.predictions),
+        draws={cell: draws for cell, draws in comparison.draws.items() if cell[1:] in order},
     )

@@ -1,99 +1,35 @@
-"""One cell, a method on a dataset from one seed, and the measure of its epistemic variance away from the data."""
+"""One cell: a method fitted to a dataset from one seed, and everything that is measured of it."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from variational_bnn.base import BETWEEN, BEYOND, NEAR, Dataset, Network, Predictive, Result, Training
-from variational_bnn.checks import require
-from variational_bnn.methods import METHODS, DivergedError
-from variational_bnn.metrics import rmse
-from variational_bnn.predictive import predict
-from variational_bnn.regions import Queries, growth, queries
-
-QUERY_SEED = 0
-"""All methods and seeds answer the same queries."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class EpistemicReport:
-    """Where a model is uncertain of its function; region by region, in squared units of y.
-
-    Attributes:
-        epistemic_variance: Mean over each region's inputs and outputs.
-        aleatoric_variance: Likewise.
-        queries: How many inputs each region has; regions without any are absent from all three.
-        growth: p in epistemic sd ~ distance^p beyond the data; NaN if undefined.
-    """
-
-    epistemic_variance: dict[str, float]
-    aleatoric_variance: dict[str, float]
-    queries: dict[str, int]
-    growth: float
-
-    @property
-    def between_near(self) -> float:
-        """Ratio of the epistemic variance between the data to that near it; NaN if undefined."""
-        return self._to_near(BETWEEN)
-
-    @property
-    def beyond_near(self) -> float:
-        """Ratio of the epistemic variance beyond the data to that near it; NaN if undefined."""
-        return self._to_near(BEYOND)
-
-    def _to_near(self, region: str) -> float:
-        near = self.epistemic_variance.get(NEAR, 0.0)
-        return self.epistemic_variance.get(region, np.nan) / near if near > 0 else np.nan
-
-    def __str__(self) -> str:
-        """A line for each region, and the ratios."""
-        lines = [
-            f"{region:8} epistemic sd {np.sqrt(variance):.4g}, aleatoric sd "
-            f"{np.sqrt(self.aleatoric_variance[region]):.4g}, {self.queries[region]} inputs"
-            for region, variance in self.epistemic_variance.items()
-        ]
-        if not any(self.epistemic_variance.values()):
-            return "\n".join([*lines, "no epistemic variance anywhere"])
-        ratios = f"between/near {self.between_near:.3g}, beyond/near {self.beyond_near:.3g}"
-        return "\n".join([*lines, f"epistemic variance {ratios}; beyond, sd ~ distance^{self.growth:.2g}"])
-
-
-def measure_epistemic_variance(
-    model: Any, dataset: Dataset, *, num_samples: int = 200, seed: int = 0
-) -> EpistemicReport:
-    """Measure a model's epistemic variance near its training data, between it and beyond it.
-
-    Queries are the dataset's held-out rows in the regions of its split, or else inputs proposed near, between and
-    beyond the training rows and labelled by their distance to them. For stochastic hidden units what is measured is
-    noise of the units, which is not uncertainty about parameters.
-
-    Args:
-        model: A tf_keras model trained on `dataset.x` and `dataset.y` as they are.
-        dataset: What it was trained on.
-        num_samples: Draws.
-        seed: Of the draws.
-
-    Raises:
-        TypeError: If the model is not one of tf_keras.
-        ValueError: If the dataset does not fit the model.
-    """
-    asked = queries(dataset, QUERY_SEED)
-    predictive = predict(model, asked.x, num_samples=num_samples, seed=seed)
-    outputs = predictive.mean.shape[1]
-    require(outputs == dataset.y.shape[1], f"the model must have {dataset.y.shape[1]} outputs, got {outputs}")
-    regions = asked.inside
-    return EpistemicReport(
-        epistemic_variance={r: float(predictive.epistemic_variance[rows].mean()) for r, rows in regions.items()},
-        aleatoric_variance={r: float(predictive.aleatoric_variance[rows].mean()) for r, rows in regions.items()},
-        queries={r: int(rows.sum()) for r, rows in regions.items()},
-        growth=_growth_in(BEYOND, asked, predictive),
-    )
+from variational_bnn.base import (
+    LEVELS,
+    NEAR,
+    TAU,
+    Dataset,
+    Diagnostics,
+    Network,
+    Posterior,
+    Predictive,
+    Result,
+    Training,
+)
+from variational_bnn.checks import Array
+from variational_bnn.epistemic import growth_in
+from variational_bnn.memory import peak_memory
+from variational_bnn.methods import METHODS, FailedError
+from variational_bnn.metrics import coverage, crps, interval_width, pit, rmse
+from variational_bnn.regions import QUERY_SEED, Queries, queries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,82 +43,175 @@ class Cell:
     training: Training
     num_samples: int
 
+    def fit(self, dataset: Dataset) -> Posterior:
+        """The posterior of the cell's method, given a dataset."""
+        return METHODS[self.method](dataset, self.network, self.training, self.seed)
 
-def run_cell(cell: Cell) -> tuple[list[Result], pd.DataFrame]:
-    """Fit, ask and measure; a fit that diverges is a row that says so.
+    def predict(self, posterior: Posterior, x: Array) -> Predictive:
+        """What the posterior says by the cell's draws."""
+        return posterior.predict(x, num_samples=self.num_samples, seed=self.seed)
 
-    Returns:
-        A row for each region, and the predictions, a row for each query and output (see `results.Saved`).
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """What a cell leaves; see `results.Saved`.
+
+    Attributes:
+        rows: One a region.
+        predictions: A row a query and output; none if the fit failed.
+        draws: Functions at the queries, and the trace of Markov chains.
     """
+
+    rows: list[Result]
+    predictions: pd.DataFrame
+    draws: dict[str, npt.NDArray[Any]]
+
+
+def run_cell(cell: Cell) -> Finished:
+    """Fit, ask and measure; a fit that fails is a row that says so."""
     asked = queries(cell.dataset, QUERY_SEED)
-    names: dict[str, Any] = {"dataset": cell.dataset.name, "method": cell.method, "seed": cell.seed}
-    start = time.perf_counter()
-    try:
-        posterior = METHODS[cell.method](cell.dataset, cell.network, cell.training, cell.seed)
-    except DivergedError as error:
-        spent = time.perf_counter() - start
-        rows = [Result(**names, region=region, fit_seconds=spent, status=str(error)) for region in asked.inside]
-        return rows, pd.DataFrame()
-    fitted = time.perf_counter()
-    predictive = posterior.predict(asked.x, num_samples=cell.num_samples, seed=cell.seed)
-    predicted = time.perf_counter()
-    on_training = posterior.predict(cell.dataset.x, num_samples=cell.num_samples, seed=cell.seed)
-    common = Result(
-        **names,
-        region="",
-        train_rmse=rmse(cell.dataset.y, on_training.mean),
-        parameters=posterior.num_parameters,
-        fit_seconds=fitted - start,
-        predict_seconds=predicted - fitted,
+    common = Result(dataset=cell.dataset.name, method=cell.method, seed=cell.seed, region="")
+    with peak_memory() as peak:
+        start = time.perf_counter()
+        try:
+            posterior = cell.fit(cell.dataset)
+        except FailedError as error:
+            failed = dataclasses.replace(
+                common,
+                fit_seconds=time.perf_counter() - start,
+                peak_memory=peak(),
+                status=str(error),
+                **_diagnosed(error.diagnostics),
+            )
+            rows = [dataclasses.replace(failed, region=region) for region in asked.inside]
+            return Finished(rows=rows, predictions=pd.DataFrame(), draws=_trace(error.diagnostics))
+        fitted = time.perf_counter()
+        predictive = cell.predict(posterior, asked.x)
+        common = dataclasses.replace(
+            common,
+            train_rmse=rmse(cell.dataset.y, cell.predict(posterior, cell.dataset.x).mean),
+            parameters=posterior.num_parameters,
+            random_variables=posterior.num_random_variables,
+            fit_seconds=fitted - start,
+            predict_seconds=time.perf_counter() - fitted,
+            peak_memory=peak(),
+            **_diagnosed(posterior.diagnostics),
+        )
+    functions = posterior.sample_functions(asked.x, num_samples=cell.num_samples, seed=cell.seed)
+    scored = _Scored.of(cell, posterior, predictive, asked) if asked.y is not None else None
+    rows = [
+        dataclasses.replace(
+            common,
+            region=region,
+            queries=int(inside.sum()),
+            epistemic_variance=float(predictive.epistemic_variance[inside].mean()),
+            aleatoric_variance=float(predictive.aleatoric_variance[inside].mean()),
+            growth=growth_in(region, asked, predictive),
+            **(scored.measures(inside) if scored else {}),
+            **(_contraction(cell, predictive, asked) if region == NEAR else {}),
+        )
+        for region, inside in asked.inside.items()
+    ]
+    return Finished(
+        rows=rows,
+        predictions=_predictions(cell, asked, predictive, scored),
+        draws={"functions": functions, **_trace(posterior.diagnostics)},
     )
-    log_prob = predictive.log_prob(asked.y) if asked.y is not None else None
-    rows = [_measured(common, region, asked, predictive, log_prob) for region in asked.inside]
-    return rows, _predictions(names, cell.dataset, asked, predictive)
 
 
-def _measured(
-    common: Result, region: str, asked: Queries, predictive: Predictive, log_prob: Any
-) -> Result:
-    inside = asked.inside[region]
-    scores: dict[str, Any] = {}
-    if asked.y is not None:
+def _diagnosed(found: Diagnostics | None) -> dict[str, Any]:
+    return {} if found is None else {"acceptance": found.acceptance, "r_hat": found.r_hat, "ess": found.ess}
+
+
+def _trace(found: Diagnostics | None) -> dict[str, npt.NDArray[Any]]:
+    return {} if found is None else {"trace": found.trace, "warmup": np.array(found.warmup)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scored:
+    """A cell's predictive beside the held-out targets: `[N, D]` each, or `[S, N, D]`."""
+
+    cell: Cell
+    posterior: Posterior
+    x: Array
+    y: Array
+    mean: Array
+    log_prob: Array
+    samples: npt.NDArray[np.float32]
+    pit: Array
+
+    @classmethod
+    def of(cls, cell: Cell, posterior: Posterior, predictive: Predictive, asked: Queries) -> _Scored:
+        assert asked.y is not None
+        samples = predictive.sample(seed=cell.seed)
+        return cls(
+            cell=cell,
+            posterior=posterior,
+            x=asked.x,
+            y=asked.y,
+            mean=predictive.mean,
+            log_prob=predictive.log_prob(asked.y),
+            samples=samples,
+            pit=pit(samples, asked.y),
+        )
+
+    def measures(self, inside: npt.NDArray[np.bool_]) -> dict[str, Any]:
+        """The fields of `Result` that are scores, over some of the rows."""
+        y, samples = self.y[inside], self.samples[:, inside]
         scores = {
-            "rmse": rmse(asked.y[inside], predictive.mean[inside]),
-            "log_likelihood": float(log_prob[inside].mean()),
+            "rmse": rmse(y, self.mean[inside]),
+            "log_likelihood": float(self.log_prob[inside].mean()),
+            "joint_log_likelihood": self._joint_log_likelihood(np.flatnonzero(inside)),
+            "crps": float(crps(samples, y).mean()),
         }
-    return dataclasses.replace(
-        common,
-        region=region,
-        queries=int(inside.sum()),
-        epistemic_variance=float(predictive.epistemic_variance[inside].mean()),
-        aleatoric_variance=float(predictive.aleatoric_variance[inside].mean()),
-        growth=_growth_in(region, asked, predictive),
-        **scores,
-    )
+        for level in LEVELS:
+            scores[f"coverage_{100 * level:.0f}"] = coverage(self.pit[inside], level)
+            scores[f"width_{100 * level:.0f}"] = float(interval_width(samples, level).mean())
+        return scores
+
+    def _joint_log_likelihood(self, rows: npt.NDArray[np.intp]) -> float:
+        """In nats per row, of `TAU` random rows at a time."""
+        if len(rows) < TAU:
+            return math.nan
+        shuffled = np.random.default_rng(QUERY_SEED).permutation(rows)
+        predictive = self.cell.predict(self.posterior, self.x[shuffled])
+        return float(predictive.joint_log_prob(self.y[shuffled], tau=TAU).mean()) / TAU
 
 
-def _growth_in(region: str, asked: Queries, predictive: Predictive) -> float:
-    inside = asked.regions == region
-    return growth(asked.distance[inside], predictive.epistemic_variance[inside])
+def _contraction(cell: Cell, predictive: Predictive, asked: Queries) -> dict[str, Any]:
+    """How many times less epistemic variance there is near the data with four times as much of it."""
+    if cell.dataset.fourfold is None:
+        return {}
+    try:
+        posterior = cell.fit(cell.dataset.fourfold)
+    except FailedError as error:
+        return {"contraction_status": str(error)}
+    near = asked.inside[NEAR]
+    after = float(cell.predict(posterior, asked.x[near]).epistemic_variance.mean())
+    before = float(predictive.epistemic_variance[near].mean())
+    return {"contraction": before / after if after > 0 else math.nan}
 
 
-def _predictions(names: dict[str, Any], dataset: Dataset, asked: Queries, predictive: Predictive) -> pd.DataFrame:
-    one_feature = dataset.x.shape[1] == 1
+def _predictions(cell: Cell, asked: Queries, predictive: Predictive, scored: _Scored | None) -> pd.DataFrame:
+    one_feature = cell.dataset.x.shape[1] == 1
     tables = [
         pd.DataFrame(
             {
-                **names,
+                "dataset": cell.dataset.name,
+                "method": cell.method,
+                "seed": cell.seed,
                 "query": np.arange(len(asked.x)),
                 "output": output,
                 "region": asked.regions,
                 "distance": asked.distance,
                 "x": asked.x[:, 0] if one_feature else np.nan,
-                "y": asked.y[:, column] if asked.y is not None else np.nan,
+                "y": scored.y[:, column] if scored else np.nan,
+                "pit": scored.pit[:, column] if scored else np.nan,
                 "mean": predictive.mean[:, column],
                 "epistemic_variance": predictive.epistemic_variance[:, column],
                 "aleatoric_variance": predictive.aleatoric_variance[:, column],
             }
         )
-        for column, output in enumerate(dataset.target_names)
+        for column, output in enumerate(cell.dataset.target_names)
     ]
     return pd.concat(tables, ignore_index=True)

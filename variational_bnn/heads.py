@@ -13,6 +13,8 @@ from variational_bnn.likelihoods import likelihood_from_dict
 class LikelihoodHead(tfp.layers.DistributionLambda):
     """The last layer: parameters `[..., P]` in, the likelihood's distribution out; as a tensor, its mean.
 
+    Parameters that the rows share are trained here, unless the inputs bring them along, in every row, after the others.
+
     Args:
         likelihood: Or its `to_dict`.
         output_size: D.
@@ -26,14 +28,16 @@ class LikelihoodHead(tfp.layers.DistributionLambda):
         self.shared: tf.Variable | None = None
 
     def build(self, input_shape: Any) -> None:
-        """Make the likelihood's shared parameters, if it has any."""
+        """Make the likelihood's shared parameters, if it has any that do not come in."""
         size = self.likelihood.num_shared_parameters(self.output_size)
-        if size:
+        if size and int(input_shape[-1]) == self.likelihood.num_parameters(self.output_size):
             self.shared = self.add_weight(name="shared", shape=(size,), initializer="zeros")
         super().build(input_shape)
 
     def _distribution(self, parameters: tf.Tensor) -> tfd.Distribution:
-        return self.likelihood.distribution(parameters, self.shared)
+        own = self.likelihood.num_parameters(self.output_size)
+        shared = parameters[..., own:] if self.shared is None else self.shared
+        return self.likelihood.distribution(parameters[..., :own], shared)
 
     def get_config(self) -> dict[str, Any]:
         """Plain values alone, where TFP's own configuration stores bytecode."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,8 @@ def predict(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, 
     The same seed gives the same draws, however many rows there are. Any tf_keras model will do. The dense variational
     layers of this package and of TFP, and Dropout, draw coherently and fast. Other random layers draw in their own way,
     one call a draw of all rows, as coherent and as seeded as they are themselves. A model that puts out a tensor has no
-    aleatoric variance and no density. Latent noise (`build_hidden_variation`) counts as epistemic here, since draws
-    differ by it, but is not uncertainty about parameters.
+    aleatoric variance, and neither a density nor samples of y. Latent noise (`build_hidden_variation`) counts as
+    epistemic here, since draws differ by it, but is not uncertainty about parameters.
 
     Args:
         model: As it is now: training it further does not change what was predicted.
@@ -29,7 +30,8 @@ def predict(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, 
         seed: Of the draws, >= 0.
 
     Returns:
-        The predictive, in the units that the model was trained in. Its `log_prob` goes through the draws once more.
+        The predictive, in the units that the model was trained in. Its densities and samples go through the same draws
+        once more.
 
     Raises:
         TypeError: If the model is not one of tf_keras.
@@ -40,19 +42,27 @@ def predict(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, 
     weights = [variable.numpy() for variable in sampler.variables]
     mean, epistemic, aleatoric = map(np.concatenate, zip(*map(_moments, draws.chunks(sampler)), strict=True))
 
-    def log_likelihood(y: Array) -> Array:
+    def once_more(**asked: Any) -> Iterator[Iterator[list[Functions]]]:
         require(sampler.has_density, NO_DENSITY)
         with values_of(sampler.variables, weights):
-            return np.concatenate([_log_mean(blocks) for blocks in draws.chunks(draws.sampler(), score=y)])
+            yield from draws.chunks(draws.sampler(), **asked)
+
+    def log_likelihood(y: Array, tau: int) -> Array:
+        return np.concatenate([_log_mean(blocks, tau) for blocks in once_more(score=y, tau=tau)])
+
+    def sample(noise_seed: int) -> Functions:
+        return _functions(once_more(noise_seed=noise_seed))
 
     return Predictive(
-        mean=mean, epistemic_variance=epistemic, aleatoric_variance=aleatoric, log_likelihood=log_likelihood
+        mean=mean,
+        epistemic_variance=epistemic,
+        aleatoric_variance=aleatoric,
+        log_likelihood=log_likelihood,
+        sampler=sample,
     )
 
 
-def sample_functions(
-    model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, seed: int = 0
-) -> Functions:
+def sample_functions(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, seed: int = 0) -> Functions:
     """Coherent draws of E[y given x, draw]: each is one function, the same at every x and for every chunk of rows.
 
     Args:
@@ -69,8 +79,7 @@ def sample_functions(
         ValueError: If the inputs do not fit the model or are not finite, or a number is out of range.
     """
     draws = Draws.of(model, x, num_samples, seed)
-    chunks = [np.concatenate([means for means, _ in blocks]) for blocks in draws.chunks(draws.sampler())]
-    functions = np.concatenate(chunks, axis=1)
+    functions = _functions(draws.chunks(draws.sampler()))
     return functions if len(functions) == num_samples else np.repeat(functions, num_samples, axis=0)
 
 
@@ -88,8 +97,12 @@ def mean_log_prob(model: tf_keras.Model, x: npt.ArrayLike, y: npt.ArrayLike, *, 
     require(sampler.has_density, NO_DENSITY)
     wanted = [len(draws.x), sampler.moments.outputs[0].shape[-1]]
     require(list(targets.shape) == wanted, f"y must have shape {wanted}, got {list(targets.shape)}")
-    chunks = [np.concatenate([values for (values,) in blocks]) for blocks in draws.chunks(sampler, score=targets)]
-    return np.concatenate(chunks, axis=1).mean(axis=0, dtype=np.float64)
+    return _functions(draws.chunks(sampler, score=targets)).mean(axis=0, dtype=np.float64)
+
+
+def _functions(chunks: Iterable[Iterable[list[Functions]]]) -> Functions:
+    """The first of each block's values, put together: `[S, N, ...]`."""
+    return np.concatenate([np.concatenate([first for first, *_ in blocks]) for blocks in chunks], axis=1)
 
 
 def _moments(blocks: Iterable[list[Functions]]) -> tuple[Array, Array, Array]:
@@ -110,10 +123,12 @@ def _moments(blocks: Iterable[list[Functions]]) -> tuple[Array, Array, Array]:
     return first + shift, np.maximum(squares / count - shift**2, 0), noise / count
 
 
-def _log_mean(blocks: Iterable[list[Functions]]) -> Array:
-    """Log of the mean density `[R]` over the draws."""
+def _log_mean(blocks: Iterable[list[Functions]], tau: int) -> Array:
+    """Log of the mean over the draws of the joint density of tau rows, `[R // tau]`."""
     total, count = np.array(-np.inf), 0
     for (log_densities,) in blocks:
-        total = np.logaddexp(total, np.logaddexp.reduce(log_densities.astype(np.float64), axis=0))
-        count += len(log_densities)
+        whole = log_densities[:, : log_densities.shape[1] // tau * tau]
+        joint = whole.reshape(len(whole), -1, tau).sum(axis=-1, dtype=np.float64)
+        total = np.logaddexp(total, np.logaddexp.reduce(joint, axis=0))
+        count += len(joint)
     return total - np.log(count)

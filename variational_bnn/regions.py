@@ -12,6 +12,9 @@ from sklearn.neighbors import NearestNeighbors
 from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Dataset
 from variational_bnn.checks import Array, finite_table, require, require_known
 
+QUERY_SEED = 0
+"""All methods and seeds answer the same queries."""
+
 _OWN_DISTANCES = 0.95
 _ROUNDING = 1e-9
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from variational_bnn._keras import layers_of, require_model, tf, tf_keras, tfd, tfp
+from variational_bnn._keras import layers_of, require_model, tf, tf_keras, tfd
 from variational_bnn.checks import Array, require, require_count, require_seed
-from variational_bnn.layers import NormalUnits
+from variational_bnn.coherence import drawing, inlined, numbers_a_draw, random_layers
 
 BLOCK = 100
 """Draws whose noise is made together, if it is not too much."""
@@ -30,87 +30,9 @@ NOISE = 2**23
 ROWS = 1024
 """Rows computed together."""
 
-NO_DENSITY = "the model puts out a tensor, not a distribution, so it has no density"
+NO_DENSITY = "the model puts out a tensor, not a distribution, so it has neither density nor noise"
 
 Functions = npt.NDArray[np.float32]
-
-
-def _dense(
-    layer: Any, block: int, draws: tf.Tensor, seed: tf.Tensor, inputs: tf.Tensor, *_: Any, **__: Any
-) -> tf.Tensor:
-    """Each draw's own weights, for the rows of that draw."""
-    kernel_seed, bias_seed = tf.unstack(tf.random.split(seed))
-    inputs = tf.convert_to_tensor(inputs, layer.compute_dtype)
-    rows = tf.reshape(inputs, [draws, -1, inputs.shape[-1]])
-    outputs = tf.matmul(rows, layer.kernel_posterior.sample(block, seed=kernel_seed)[:draws])
-    if layer.bias_posterior is not None:
-        outputs += layer.bias_posterior.sample(block, seed=bias_seed)[:draws, None, :]
-    outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], [layer.units]], 0))
-    return outputs if layer.activation is None else layer.activation(outputs)
-
-
-def _units(
-    layer: NormalUnits, block: int, draws: tf.Tensor, seed: tf.Tensor, inputs: tf.Tensor, *_: Any, **__: Any
-) -> tf.Tensor:
-    """Each draw's own noise, shared by its rows."""
-    q = layer.posterior(inputs).distribution
-    noise = tf.random.stateless_normal([block, 1, q.loc.shape[-1]], seed, dtype=q.loc.dtype)[:draws]
-    loc, scale = (tf.reshape(value, [draws, -1, q.loc.shape[-1]]) for value in (q.loc, q.scale))
-    return layer.activation(tf.reshape(loc + scale * noise, tf.shape(q.loc)))
-
-
-def _dropout(
-    layer: Any, block: int, draws: tf.Tensor, seed: tf.Tensor, inputs: tf.Tensor, *_: Any, **__: Any
-) -> tf.Tensor:
-    """Each draw's own mask, shared by its rows (Gal & Ghahramani 2016, arXiv 1506.02142)."""
-    sizes = tf.unstack(tf.shape(inputs))[1:]
-    wanted = layer.noise_shape or layer._get_noise_shape(inputs) or [None, *sizes]
-    shared = [isinstance(size, int) and size == 1 for size in wanted[1:]]
-    shape = [1 if together else size for together, size in zip(shared, sizes, strict=True)]
-    kept = tf.random.stateless_uniform([block, 1, *shape], seed, dtype=inputs.dtype)[:draws] >= layer.rate
-    rows = tf.reshape(inputs, [draws, -1, *sizes])
-    return tf.reshape(tf.where(kept, rows / (1 - layer.rate), 0), tf.shape(inputs))
-
-
-_COHERENT: dict[type, Callable[..., tf.Tensor]] = {
-    tfp.layers.DenseReparameterization: _dense,
-    tfp.layers.DenseFlipout: _dense,
-    tfp.layers.DenseLocalReparameterization: _dense,
-    NormalUnits: _units,
-    tf_keras.layers.Dropout: _dropout,
-}
-"""How each kind of layer makes a block of coherent draws; ours are instances of TFP's."""
-
-
-def _random_layers(model: tf_keras.Model) -> list[tuple[Any, Callable[..., tf.Tensor]]]:
-    return [
-        (layer, rule) for layer in layers_of(model) for kind, rule in _COHERENT.items() if isinstance(layer, kind)
-    ]
-
-
-@contextlib.contextmanager
-def _drawing(model: tf_keras.Model, block: int, draws: tf.Tensor, seed: tf.Tensor) -> Iterator[None]:
-    """While this lasts, the model's random layers make coherent draws, from whatever kind of model calls them."""
-    layers = _random_layers(model)
-    for i, (layer, rule) in enumerate(layers):
-        draw = functools.partial(rule, layer, block, draws, tf.random.experimental.stateless_fold_in(seed, i))
-        object.__setattr__(layer, "call", tf.autograph.experimental.do_not_convert(draw))
-    try:
-        yield
-    finally:
-        for layer, _ in layers:
-            object.__delattr__(layer, "call")
-
-
-@contextlib.contextmanager
-def _inlined() -> Iterator[None]:
-    """While this lasts, what a user compiled is traced anew as part of our graph: a trace of before draws as before."""
-    eagerly = tf.config.functions_run_eagerly()
-    tf.config.run_functions_eagerly(True)
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(eagerly)
 
 
 class Sampler:
@@ -126,16 +48,15 @@ class Sampler:
         self.graph_seed = graph_seed
         self.row_shape = row_shape
         self.variables = list(model.variables)
-        size = sum(int(np.prod(variable.shape)) for variable in self.variables)
-        self.block = max(1, min(BLOCK, NOISE // max(size, 1))) if graph_seed is None else 1
-        self.deterministic = not _random_layers(model) and graph_seed is None
+        self.block = max(1, min(BLOCK, NOISE // max(numbers_a_draw(model), 1))) if graph_seed is None else 1
+        self.deterministic = not random_layers(model) and graph_seed is None
         self.has_density = False
         self.moments = self._compile(self._moments)
 
     def repeats(self, rows: Functions) -> bool:
         """Whether a draw of the same seed is the same each time: whether rules have taken over all that is random."""
         draw, seed = tf.constant(1), tf.constant([0, 0], tf.int64)
-        first, *others = (self.moments(tf.constant(rows), tf.zeros(0), draw, seed) for _ in range(8))
+        first, *others = (self.moments(tf.constant(rows), tf.zeros(0), draw, seed, seed) for _ in range(8))
         pairs = [pair for other in others for pair in zip(first, other, strict=True)]
         return all(np.allclose(one, two, rtol=1e-4, atol=0, equal_nan=True) for one, two in pairs)
 
@@ -144,26 +65,29 @@ class Sampler:
         """Compiled when it is first asked for."""
         return self._compile(self._log_prob)
 
+    @functools.cached_property
+    def sample(self) -> Any:
+        """Likewise."""
+        return self._compile(self._sample)
+
     def _compile(self, function: Callable[..., Any]) -> Any:
+        """With the arguments of all three alike, their graphs begin alike, and so draw alike."""
         rows, targets = tf.TensorSpec([None, *self.row_shape]), tf.TensorSpec(None)
         draws, seed = tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.int64)
-        return tf.function(function).get_concrete_function(rows, targets, draws, seed)
+        return tf.function(function).get_concrete_function(rows, targets, draws, seed, seed)
 
     def _outputs(self, rows: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor) -> Any:
         if self.graph_seed is not None:
             tf.compat.v1.set_random_seed(self.graph_seed)  # Inside a function it seeds that function's graph alone.
         model: Any = self._model()
         tiled = tf.tile(rows, [draws] + [1] * len(self.row_shape))
-        with _drawing(model, self.block, draws, seed), _inlined():
+        with drawing(model, self.block, draws, seed), inlined():
             return model(tf.ensure_shape(tiled, [None, *self.row_shape]), training=False)
 
     def _moments(
-        self, rows: tf.Tensor, targets: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor
+        self, rows: tf.Tensor, targets: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor, noise_seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """E[y given x, draw] and Var[y given x, draw], `[B, R, D]` each; a tensor is a mean without noise.
-
-        The targets are not looked at: with them the graphs of both functions begin alike, and so draw alike.
-        """
+        """E[y given x, draw] and Var[y given x, draw], `[B, R, D]` each; a tensor is a mean without noise."""
         outputs = self._outputs(rows, draws, seed)
         self.has_density = isinstance(outputs, tfd.Distribution)
         require(self.has_density or tf.is_tensor(outputs), f"the model must have one output, got {outputs!r}")
@@ -172,12 +96,23 @@ class Sampler:
         shape = [draws, tf.shape(rows)[0], mean.shape[1:].num_elements()]
         return tf.reshape(mean, shape), tf.reshape(variance, shape)
 
-    def _log_prob(self, rows: tf.Tensor, targets: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    def _log_prob(
+        self, rows: tf.Tensor, targets: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor, noise_seed: tf.Tensor
+    ) -> tf.Tensor:
         """Log p(y given x, draw), `[B, R]`."""
         density = self._outputs(rows, draws, seed)
         tiled = tf.cast(tf.tile(targets, [draws, 1]), density.dtype)
         log_prob = density.log_prob(tf.reshape(tiled, tf.shape(density.mean())))
         return tf.reduce_sum(tf.reshape(log_prob, [draws, tf.shape(rows)[0], -1]), -1)
+
+    def _sample(
+        self, rows: tf.Tensor, targets: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor, noise_seed: tf.Tensor
+    ) -> tf.Tensor:
+        """A y of each draw, `[B, R, D]`."""
+        density = self._outputs(rows, draws, seed)
+        apart = tf.random.experimental.stateless_fold_in(noise_seed, -1)  # The layers' seeds fold in 0, 1, ...
+        y = tf.cast(density.sample(seed=apart), tf.float32)
+        return tf.reshape(y, [draws, tf.shape(rows)[0], -1])
 
 
 def _state(model: tf_keras.Model, rows: Functions) -> list[Any]:
@@ -224,24 +159,35 @@ class Draws:
             _, sampler = _SAMPLERS[self.model]
         return sampler or Sampler(self.model, self.x.shape[1:], graph_seed=self.seed)
 
-    def chunks(self, sampler: Sampler, score: Array | None = None) -> Iterator[Iterator[list[Functions]]]:
+    def chunks(
+        self, sampler: Sampler, *, score: Array | None = None, tau: int = 1, noise_seed: int | None = None
+    ) -> Iterator[Iterator[list[Functions]]]:
         """Chunk by chunk of rows, block by block of draws, by what `sampler` gave.
 
-        A block is means and variances `[B, R, D]`, or the log densities `[B, R]` of the targets to score.
+        A block is means and variances `[B, R, D]`, or the log densities `[B, R]` of the targets to score, tau rows of
+        which are never in two chunks, or, with a seed of the noise, y `[B, R, D]`.
         """
-        rows = ROWS if sampler.graph_seed is None else len(self.x)
+        rows = max(ROWS // tau, 1) * tau if sampler.graph_seed is None else len(self.x)
         for start in range(0, len(self.x), rows):
-            yield self._blocks(sampler, slice(start, start + rows), score)
+            yield self._blocks(sampler, range(start, min(start + rows, len(self.x))), score, noise_seed)
 
-    def _blocks(self, sampler: Sampler, rows: slice, score: Array | None) -> Iterator[list[Functions]]:
-        function = sampler.moments if score is None else sampler.log_prob
-        x = tf.constant(self.x[rows])
-        targets = tf.zeros(0) if score is None else tf.constant(score[rows], tf.float32)
-        count = 1 if sampler.deterministic else self.num_samples
+    def _blocks(
+        self, sampler: Sampler, rows: range, score: Array | None, noise_seed: int | None
+    ) -> Iterator[list[Functions]]:
+        samples = noise_seed is not None
+        function = sampler.sample if samples else sampler.moments if score is None else sampler.log_prob
+        parts = [rows[i : i + ROWS] for i in range(0, len(rows), ROWS)] if sampler.graph_seed is None else [rows]
+        count = 1 if sampler.deterministic and not samples else self.num_samples
         for start in range(0, count, sampler.block):
             draws = tf.constant(min(count - start, sampler.block))
             seed = tf.constant([self.seed, start // sampler.block], tf.int64)
-            yield [values.numpy() for values in tf.nest.flatten(function(x, targets, draws, seed))]
+            outputs = []
+            for part in parts:
+                x = tf.constant(self.x[part.start : part.stop])
+                targets = tf.zeros(0) if score is None else tf.constant(score[part.start : part.stop], tf.float32)
+                first = tf.constant([noise_seed or 0, part.start * count + start], tf.int64)
+                outputs.append(tf.nest.flatten(function(x, targets, draws, seed, first)))
+            yield [np.concatenate(values, axis=1) for values in zip(*outputs, strict=True)]
 
 
 @contextlib.contextmanager

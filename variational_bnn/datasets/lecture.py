@@ -22,8 +22,11 @@ _Y = np.array(
 
 
 def lecture() -> Dataset:
-    """The 20 points of the lecture: x is `[20, 1]`, in [-0.5, -0.21] and [0.21, 0.5]; y is `[20, 1]`."""
-    return _dataset("lecture", _X, _Y)
+    """The 20 points of the lecture: x is `[20, 1]`, in [-0.5, -0.21] and [0.21, 0.5]; y is `[20, 1]`.
+
+    Four times as many are from the formula, `lecture_sample(80, seed=0)`.
+    """
+    return _dataset("lecture", _X, _Y, fourfold=_sample(4 * len(_X), seed=0))
 
 
 def lecture_sample(num_examples: int, seed: int) -> Dataset:
@@ -40,14 +43,24 @@ def lecture_sample(num_examples: int, seed: int) -> Dataset:
         ValueError: If `num_examples` is not a whole number of at least 2.
     """
     require_count("num_examples", num_examples)
+    return _sample(num_examples, seed, fourfold=_sample(4 * num_examples, seed + 1))
+
+
+def _sample(num_examples: int, seed: int, fourfold: Dataset | None = None) -> Dataset:
     left = np.linspace(_X[0], _X[9], (num_examples + 1) // 2)
     right = -np.linspace(_X[0], _X[9], num_examples // 2)[::-1]
     x = np.concatenate([left, right])
     noise = np.random.default_rng(seed).normal(scale=_NOISE, size=num_examples)
-    return _dataset(f"lecture_{num_examples}_{seed}", x, 10 * np.sin(2 * np.pi * x) + noise)
+    return _dataset(f"lecture_{num_examples}_{seed}", x, 10 * np.sin(2 * np.pi * x) + noise, fourfold)
 
 
-def _dataset(name: str, x: Array, y: Array) -> Dataset:
+def _dataset(name: str, x: Array, y: Array, fourfold: Dataset | None) -> Dataset:
     return Dataset(
-        name=name, x=x[:, None], y=y[:, None], feature_names=("x",), target_names=("y",), noise_scale=_NOISE
+        name=name,
+        x=x[:, None],
+        y=y[:, None],
+        feature_names=("x",),
+        target_names=("y",),
+        noise_scale=_NOISE,
+        fourfold=fourfold,
     )

@@ -1,4 +1,4 @@
-"""What the methods share: a model trained by `fit` on standardised rows, speaking in the original units."""
+"""What the methods share: standard units on the way in, the original ones on the way out, and training by `fit`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from variational_bnn._keras import tf, tf_keras
-from variational_bnn.base import Dataset, Network, Predictive, Training, require_fit
+from variational_bnn.base import Dataset, Diagnostics, Network, Predictive, Training, require_fit
 from variational_bnn.checks import Array
+from variational_bnn.coherence import num_random_variables
 from variational_bnn.losses import negative_log_likelihood
 from variational_bnn.predictive import predict, sample_functions
 from variational_bnn.sampling import Functions
@@ -20,8 +21,16 @@ STEPS_PER_EXECUTION = 250
 """Steps a compiled call: on few rows nearly all the time is what each call costs besides its steps."""
 
 
-class DivergedError(RuntimeError):
-    """The loss became NaN or infinite."""
+class FailedError(RuntimeError):
+    """A method found no posterior; the message becomes the status of its rows.
+
+    Attributes:
+        diagnostics: Of the Markov chains, if there were any.
+    """
+
+    def __init__(self, message: str, diagnostics: Diagnostics | None = None) -> None:
+        super().__init__(message)
+        self.diagnostics = diagnostics
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,16 +52,14 @@ class Standardiser:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FittedPosterior:
-    """A trained model between the standardisers of x and y; a `base.Posterior`."""
+    """A model between the standardisers of x and y; a `base.Posterior`."""
 
     model: tf_keras.Model
     x_units: Standardiser
     y_units: Standardiser
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers were trained."""
-        return sum(int(np.prod(variable.shape)) for variable in self.model.trainable_variables)
+    num_parameters: int
+    num_random_variables: int
+    diagnostics: Diagnostics | None = None
 
     def predict(self, x: Array, *, num_samples: int, seed: int) -> Predictive:
         """The predictive at `[N, F]` inputs, in the units of y."""
@@ -63,6 +70,48 @@ class FittedPosterior:
         """Coherent draws `[S, N, D]`, in the units of y."""
         standard = sample_functions(self.model, self.x_units(x), num_samples=num_samples, seed=seed)
         return (self.y_units.shift + self.y_units.scale * standard).astype(np.float32)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem:
+    """A network and the rows to fit it to, all in standard units; made by `Problem.of`.
+
+    Attributes:
+        network: With known noise, if any, in standard units.
+        x: `[N, F]`.
+        y: `[N, D]`.
+        x_units: From the units of the dataset.
+        y_units: Likewise.
+    """
+
+    network: Network
+    x: Functions
+    y: Functions
+    x_units: Standardiser
+    y_units: Standardiser
+
+    @classmethod
+    def of(cls, dataset: Dataset, network: Network) -> Problem:
+        """Standardise the training rows, and the noise if it is known in units of y.
+
+        Raises:
+            ValueError: If the network does not fit the dataset.
+        """
+        require_fit(network, dataset)
+        x_units, y_units = Standardiser.of(dataset.x), Standardiser.of(dataset.y)
+        likelihood = network.likelihood.in_units_of(y_units.scale)
+        return cls(
+            network=dataclasses.replace(network, likelihood=likelihood),
+            x=x_units(dataset.x).astype(np.float32),
+            y=y_units(dataset.y).astype(np.float32),
+            x_units=x_units,
+            y_units=y_units,
+        )
+
+    def posterior(self, model: tf_keras.Model, num_parameters: int, **values: Any) -> FittedPosterior:
+        """A model of standard units as a posterior of the dataset's; values are of its other fields."""
+        fields = {"num_random_variables": num_random_variables(model), "num_parameters": num_parameters, **values}
+        return FittedPosterior(model=model, x_units=self.x_units, y_units=self.y_units, **fields)
 
 
 def fit(
@@ -78,31 +127,32 @@ def fit(
         seed: Of initial values, noise and batches.
 
     Raises:
-        DivergedError: If the loss is not finite at the end.
+        FailedError: If the loss is not finite at the end.
         ValueError: If the network does not fit the dataset.
     """
-    require_fit(network, dataset)
-    x_units, y_units = Standardiser.of(dataset.x), Standardiser.of(dataset.y)
-    likelihood = network.likelihood.in_units_of(y_units.scale)
-    model = build(dataclasses.replace(network, likelihood=likelihood), len(dataset.x), seed=seed)
+    problem = Problem.of(dataset, network)
+    model = build(problem.network, len(problem.x), seed=seed)
     rate = tf_keras.optimizers.schedules.CosineDecay(training.learning_rate, training.steps)
     model.compile(
         tf_keras.optimizers.Adam(rate),
         loss=negative_log_likelihood,
         steps_per_execution=min(STEPS_PER_EXECUTION, training.steps),
     )
-    batches = _batches(x_units(dataset.x), y_units(dataset.y), training.batch_size, seed)
+    batches = _batches(problem.x, problem.y, training.batch_size, seed)
     history = model.fit(batches, steps_per_epoch=training.steps, verbose=0)
-    loss = history.history["loss"][-1]
+    require_finite(history.history["loss"][-1])
+    return problem.posterior(model, sum(int(np.prod(variable.shape)) for variable in model.trainable_variables))
+
+
+def require_finite(loss: float) -> None:
+    """Refuse a training whose loss is not finite at the end."""
     if not np.isfinite(loss):
-        raise DivergedError(f"diverged: the loss became {loss}")
-    return FittedPosterior(model=model, x_units=x_units, y_units=y_units)
+        raise FailedError(f"diverged: the loss became {loss}")
 
 
-def _batches(x: Array, y: Array, batch_size: int, seed: int) -> Any:
+def _batches(x: Functions, y: Functions, batch_size: int, seed: int) -> Any:
     """Endless batches: the very same one where all rows fit in, else shuffled anew each time round."""
-    rows = (x.astype(np.float32), y.astype(np.float32))
     if len(x) <= batch_size:
-        return tf.data.Dataset.from_tensors(rows).repeat()
-    shuffled = tf.data.Dataset.from_tensor_slices(rows).shuffle(len(x), seed=seed)
+        return tf.data.Dataset.from_tensors((x, y)).repeat()
+    shuffled = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed)
     return shuffled.repeat().batch(batch_size).prefetch(4)

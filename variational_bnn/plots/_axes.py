@@ -13,7 +13,8 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from variational_bnn.base import BETWEEN, BEYOND, NEAR
 from variational_bnn.checks import Array
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#4D4D4D")  # Okabe and Ito's
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255")
+"""Okabe and Ito's, and a dark red of Tol's: black and grey are for data and references."""
 METHOD_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 REGION_MARKERS = {NEAR: "o", BETWEEN: "D", BEYOND: "^"}
 REGION_SHADES = {NEAR: "#FFFFFF", BETWEEN: "#FBF0D9", BEYOND: "#EBEBEB"}
@@ -79,3 +80,8 @@ def positive_range(values: Array) -> tuple[float, float]:
     """The smallest and the largest value above zero; 0.1 and 10 if there is none."""
     positive = values[np.isfinite(values) & (values > 0)]
     return (float(positive.min()), float(positive.max())) if len(positive) else (0.1, 10.0)
+
+
+def rounded(value: float) -> str:
+    """Three digits, and as few exponents as can be."""
+    return f"{float(f'{value:.3g}'):g}".replace("-", "\N{MINUS SIGN}")

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
 
-from variational_bnn.base import REGIONS
 from variational_bnn.checks import Array, require, require_known
-from variational_bnn.plots._axes import DOTS_PER_INCH, GREY, LIGHT, REGION_SHADES, TEXT, TITLE, Style, plain
+from variational_bnn.plots._axes import GREY, TEXT, TITLE, Style, rounded
+from variational_bnn.plots._panels import label_feature, mark_leaving, panels_of, region_handles, shade_regions
 
 EPISTEMIC_ALPHA, TOTAL_ALPHA = 0.45, 0.18
 
@@ -39,31 +34,17 @@ def bands(
         require_known("method", method, known)
     panels = {method: _first_seed(predictions, method, target) for method in shown}
     limits = _limits(panels.values(), data[target].to_numpy())
-    figure, grid = _grid(len(shown))
+    figure, grid, _ = panels_of(len(shown))
     grid[0, 0].set_ylim(limits)
     for position, (ax, method) in enumerate(zip(grid.flat, shown, strict=False)):
         _draw_panel(ax, panels[method], looks[method], limits)
         ax.plot(data.iloc[:, 0], data[target], "o", color="black", markersize=4.5, zorder=5, label="training data")
         ax.set_title(method, loc="left", pad=22, fontsize=TITLE, fontweight="bold", color=looks[method].colour)
-        if position + grid.shape[1] >= len(shown):
-            ax.tick_params(labelbottom=True)
-            ax.set_xlabel(data.columns[0], fontsize=TEXT, parse_math=False)
         if position % grid.shape[1] == 0:
             ax.set_ylabel(target, fontsize=TEXT, parse_math=False)
+    label_feature(grid, len(shown), data.columns[0])
     figure.legend(handles=_legend(), loc="outside lower center", ncols=4, frameon=False, fontsize=TEXT)
     return figure
-
-
-def _grid(panels: int) -> tuple[Figure, npt.NDArray[Any]]:
-    """Axes in rows of at most four; those that are not needed are off."""
-    columns = panels if panels < 4 else 2 if panels == 4 else 3 if panels < 10 else 4
-    rows = math.ceil(panels / columns)
-    layout = ConstrainedLayoutEngine(h_pad=0.07, w_pad=0.08)
-    figure = Figure(figsize=(max(4.2 * columns, 8.4), 3.4 * rows + 0.9), dpi=DOTS_PER_INCH, layout=layout)
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    for ax in grid.flat[panels:]:
-        ax.set_axis_off()
-    return figure, grid
 
 
 def _first_seed(predictions: pd.DataFrame, method: str, target: str) -> pd.DataFrame:
@@ -88,42 +69,23 @@ def _limits(panels: Iterable[pd.DataFrame], targets: Array) -> tuple[float, floa
 def _draw_panel(ax: Axes, rows: pd.DataFrame, look: Style, limits: tuple[float, float]) -> None:
     x, mean, epistemic = (rows[name].to_numpy() for name in ("x", "mean", "epistemic"))
     low, high = rows["low"].to_numpy(), rows["high"].to_numpy()
-    edges = np.concatenate([x[:1], (x[1:] + x[:-1]) / 2, x[-1:]])
-    for region in REGIONS:
-        for start, stop in _runs(rows["region"].to_numpy() == region):
-            ax.axvspan(edges[start], edges[stop], color=REGION_SHADES[region], linewidth=0, zorder=0)
+    shade_regions(ax, x, rows["region"].to_numpy())
     ax.fill_between(x, low, high, color=look.colour, alpha=TOTAL_ALPHA, linewidth=0, label="total")
     band = (mean - 2 * epistemic, mean + 2 * epistemic)
     ax.fill_between(x, *band, color=look.colour, alpha=EPISTEMIC_ALPHA, linewidth=0, label="epistemic")
     ax.plot(x, mean, color=look.colour, linewidth=2.2, label="mean")
-    for outside, height, marker in ((low < limits[0], 0.03, "v"), (high > limits[1], 0.97, "^")):
-        middles = [(x[start] + x[stop - 1]) / 2 for start, stop in _runs(outside)]
-        ax.plot(middles, [height] * len(middles), marker, color=GREY, markersize=9, transform=ax.get_xaxis_transform())
+    mark_leaving(ax, x, low < limits[0], high > limits[1], GREY)
     note = "epistemic sd is 0" if not epistemic.any() else ""
     if low.min() < limits[0] or high.max() > limits[1]:
-        note = f"band spans {_rounded(low.min())} to {_rounded(high.max())}"
+        note = f"band spans {rounded(low.min())} to {rounded(high.max())}"
     ax.annotate(note, (0, 1), (0, 5), "axes fraction", "offset points", fontsize=TEXT - 1, color=GREY, in_layout=False)
-    ax.margins(x=0)
-    ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
-    plain(ax)
-
-
-def _rounded(value: float) -> str:
-    """Three digits, and as few exponents as can be."""
-    return f"{float(f'{value:.3g}'):g}".replace("-", "\N{MINUS SIGN}")
-
-
-def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Where each run of true values starts and, exclusively, stops."""
-    changes = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
-    return list(zip(changes[::2].tolist(), changes[1::2].tolist(), strict=True))
 
 
 def _legend() -> list[Line2D | Patch]:
-    handles: list[Line2D | Patch] = [
+    return [
         Line2D([], [], color="black", marker="o", linestyle="", markersize=5, label="training data"),
         Line2D([], [], color=GREY, linewidth=2.2, label="predictive mean"),
         Patch(color=GREY, alpha=0.65, linewidth=0, label="epistemic \N{PLUS-MINUS SIGN}2 sd"),
         Patch(color=GREY, alpha=0.25, linewidth=0, label="total \N{PLUS-MINUS SIGN}2 sd"),
+        *region_handles(),
     ]
-    return handles + [Patch(facecolor=REGION_SHADES[r], edgecolor=LIGHT, label=r) for r in REGIONS]

@@ -58,7 +58,7 @@ def distances(predictions: pd.DataFrame, looks: Mapping[str, Style]) -> Figure:
     figure.supxlabel("distance to the training inputs (relative to their own spacing)", fontsize=TEXT)
     handles = [Line2D([], [], label=method, **looks[method].line_properties) for method in shown]
     handles.append(Line2D([], [], label=f"open: {NEAR}", linestyle="", marker="o", markersize=8, color=GREY, **OPEN))
-    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=TEXT)
+    figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=TEXT, handlelength=3)
     return figure
 
 

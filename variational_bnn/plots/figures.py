@@ -6,33 +6,19 @@ deviation, in the units of y; what is exactly zero is shown as "0", beside the l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
-from matplotlib.lines import Line2D
 
-from variational_bnn.base import REGIONS
-from variational_bnn.plots._axes import (
-    DOTS_PER_INCH,
-    GREY,
-    LIGHT,
-    REGION_MARKERS,
-    TEXT,
-    Style,
-    log_scale,
-    plain,
-    positive_range,
-    styles,
-    zero_strip,
-)
+from variational_bnn.plots._axes import styles
 from variational_bnn.plots._bands import bands
+from variational_bnn.plots._closeness import close_points, closeness
 from variational_bnn.plots._distances import distances
-from variational_bnn.results.summary import summarise
+from variational_bnn.plots._reference import against_reference
+from variational_bnn.plots._regions import regions_figure
+from variational_bnn.plots._reliability import reliability, scored
+from variational_bnn.plots._traces import Traces, chain_traces
 
 
 def plot_bands(
@@ -61,7 +47,7 @@ def plot_regions(results: pd.DataFrame) -> Figure:
     Args:
         results: Rows of one dataset, as in `Saved.results`.
     """
-    return _regions(results, styles(results["method"]))
+    return regions_figure(results, styles(results["method"]))
 
 
 def plot_distance(predictions: pd.DataFrame) -> Figure:
@@ -76,59 +62,114 @@ def plot_distance(predictions: pd.DataFrame) -> Figure:
     return distances(predictions, styles(predictions["method"]))
 
 
-def plot_all(results: pd.DataFrame, predictions: pd.DataFrame, data: pd.DataFrame) -> dict[str, Figure]:
-    """All the figures that the rows allow, by name: `bands` (one feature only), `regions`, `distance`."""
+def plot_reference(predictions: pd.DataFrame, data: pd.DataFrame, reference: str, target: str | None = None) -> Figure:
+    """A panel a method: its epistemic sd over the input, on a logarithmic scale, and the reference's in black.
+
+    Lines are geometric means over seeds, bands go from the smallest to the largest seed's sd. What is exactly zero is
+    in a strip of its own. A line may leave the axis where it is 30 times beyond the reference's range: a triangle marks
+    where, and the panel says how far it reaches.
+
+    Args:
+        predictions: Rows as in `Saved.predictions`, of a dataset of one feature.
+        data: Training rows, the feature and then the targets.
+        reference: The method that the others are held against.
+        target: The output to show; the first by default.
+
+    Raises:
+        ValueError: If there is not exactly one feature, the reference or the target is unknown, or there is no other
+            method.
+    """
+    return against_reference(predictions, data, reference, target, styles(predictions["method"]))
+
+
+def plot_closeness(summary: pd.DataFrame, reference: str) -> Figure:
+    """How close each method comes to the reference, against the seconds that it takes: a panel a region.
+
+    Bars are the intervals over seeds, a triangle where one leaves the axis. The grey line is the reference against
+    itself, the closest that can be told from it; the dotted one is what it costs. A method is left out of a region
+    where its distance is NaN, and of all if its seconds are.
+
+    Args:
+        summary: A row a method: `method`, `fit_seconds`, `predict_seconds` and, for each region,
+            `wasserstein_<region>` with its `_low` and `_high`, in units of the reference's sd.
+        reference: The method that the others are held against.
+
+    Raises:
+        ValueError: If a column is missing, the reference is unknown or nothing is left to show.
+    """
+    return closeness(summary, reference, styles(summary["method"]))
+
+
+def plot_reliability(predictions: pd.DataFrame) -> Figure:
+    """Coverage of central predictive intervals against their level, a line a method, a panel a region.
+
+    Coverage at a level is the share of held-out rows, outputs and seeds with |2 pit - 1| at most the level. The grey
+    band holds 95 % of the coverages of a calibrated forecast at each level: binomial, with as many trials as there are
+    different rows, since seeds and outputs share them. Below it a method is too sure of itself, above it too unsure.
+
+    Args:
+        predictions: Rows as in `Saved.predictions`; those without a `pit` are left out.
+
+    Raises:
+        ValueError: If no row has a `pit`, or one is outside 0 to 1.
+    """
+    return reliability(predictions, styles(predictions["method"]))
+
+
+def plot_traces(traces: Traces) -> Figure:
+    """Log posterior density along the Markov chains of each method's first seed, a line a chain.
+
+    The axis shows the kept steps, from their 0.5 % to their 99.5 % quantile and half as much again on either side. What
+    leaves it, as chains do in their warm-up, is marked with a triangle at its first step and said in words. A recorded
+    step of one method is not as much work as one of another.
+
+    Args:
+        traces: (dataset, method, seed) to `trace` `[steps, chains]`, in nats, and `warmup`, how many of the steps are
+            not kept.
+
+    Raises:
+        ValueError: If there are no traces, or a shape or a warm-up does not fit.
+    """
+    return chain_traces(traces, styles(method for _, method, _ in traces))
+
+
+def plot_all(
+    results: pd.DataFrame,
+    predictions: pd.DataFrame,
+    data: pd.DataFrame,
+    *,
+    summary: pd.DataFrame | None = None,
+    reference: str | None = None,
+    traces: Traces | None = None,
+) -> dict[str, Figure]:
+    """All the figures that the rows allow, by name.
+
+    `regions` always, `distance` with predictions and `bands` if they are of one feature; `reliability` if there are
+    held-out targets, `traces` if there are chains. With a reference, `closeness` if the summary knows how close a
+    method is to it, and `reference` if it and another method have predictions, of one feature.
+
+    Args:
+        results: Rows of one dataset, as in `Saved.results`.
+        predictions: Rows as in `Saved.predictions`.
+        data: Training rows, the features and then the targets.
+        summary: See `plot_closeness`.
+        reference: The method that the others are held against.
+        traces: See `plot_traces`.
+    """
     looks = styles(results["method"])
-    figures = {"regions": _regions(results, looks)}
-    if len(predictions):
+    predicted = set(predictions["method"]) if len(predictions) else set()
+    one_feature = len(predictions) > 0 and bool(predictions["x"].notna().all())
+    figures = {"regions": regions_figure(results, looks)}
+    if predicted:
         figures["distance"] = distances(predictions, looks)
-    if len(predictions) and predictions["x"].notna().all():
+    if one_feature:
         figures["bands"] = bands(predictions, data, None, None, looks)
+    if one_feature and reference in predicted and len(predicted) > 1:
+        figures["reference"] = against_reference(predictions, data, str(reference), None, looks)
+    if summary is not None and reference is not None and close_points(summary, reference)["method"].ne(reference).any():
+        figures["closeness"] = closeness(summary, reference, looks)
+    if len(scored(predictions)):
+        figures["reliability"] = reliability(predictions, looks)
+    if traces:
+        figures["traces"] = chain_traces(traces, looks)
     return figures
-
-
-def _regions(results: pd.DataFrame, looks: Mapping[str, Style]) -> Figure:
-    table = summarise(results).set_index("method")
-    points = table[[f"sd_{region}" for region in REGIONS]].to_numpy()
-    low, high = positive_range(points)
-    bounds = table.filter(regex="^sd_.*_(low|high)$").clip(low / 8, high * 8).to_numpy()
-    widths = (1, 16) if (points == 0).any() else (1,)
-    layout = ConstrainedLayoutEngine(wspace=0, w_pad=0.06)
-    figure = Figure(figsize=(9, 0.62 * len(table) + 1.7), dpi=DOTS_PER_INCH, layout=layout)
-    grid = figure.subplots(1, len(widths), sharey=True, squeeze=False, width_ratios=widths)[0]
-    for axes in grid:
-        plain(axes)
-        for line in range(1, len(table)):
-            axes.axhline(line - 0.5, color=LIGHT, linewidth=0.8)
-        axes.tick_params(axis="y", length=0)
-    strip, ax = grid[0], grid[-1]
-    if strip is not ax:
-        zero_strip(strip, "x")
-        ax.spines["left"].set_visible(False)
-    log_scale(ax, "x", np.nanmin([low, *bounds.flat]) / 1.3, np.nanmax([high, *bounds.flat]) * 1.3)
-    for row, (method, summary) in enumerate(table.iterrows()):
-        _draw_regions(strip, ax, row, summary, looks[str(method)].colour)
-    strip.set_yticks(range(len(table)), [_row_label(summary) for _, summary in table.iterrows()])
-    ax.set_ylim(len(table) - 0.5, -0.5)
-    ax.set_xlabel("epistemic sd of y (units of y)", fontsize=TEXT)
-    look: dict[str, Any] = {"color": GREY, "linewidth": 2.2, "markersize": 8}
-    handles = [Line2D([], [], marker=REGION_MARKERS[region], label=region, **look) for region in REGIONS]
-    figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=TEXT)
-    return figure
-
-
-def _row_label(summary: pd.Series[float]) -> str:
-    failed, seeds = summary["seeds_failed"], summary["seeds_ok"] + summary["seeds_failed"]
-    return f"{summary.name}\n({failed:g} of {seeds:g} failed)" if failed else str(summary.name)
-
-
-def _draw_regions(strip: Axes, ax: Axes, row: int, summary: pd.Series[float], colour: str) -> None:
-    left, right = ax.get_xlim()
-    for offset, region in zip((-0.24, 0.0, 0.24), REGIONS, strict=True):
-        sd, low, high = (summary[f"sd_{region}{bound}"] for bound in ("", "_low", "_high"))
-        place = strip if sd == 0 else ax
-        place.plot([sd], [row + offset], REGION_MARKERS[region], color=colour, markersize=8, label=region)
-        ax.plot([low, high], [row + offset] * 2, color=colour, linewidth=2.2)
-        for edge, marker, leaves in ((left, "<", low < left), (right, ">", high > right)):
-            if leaves:
-                ax.plot([edge], [row + offset], marker, color=colour, markersize=8, clip_on=False)

@@ -4,50 +4,50 @@ A cell is one (dataset, method, seed). The directory of a comparison holds
 
 - `settings.json`: what made the rows; written first, it marks the directory as one of ours
 - `data.csv`: the training rows, features and then targets
-- `predictions/`: a file for each cell, a row for each query and output
+- `predictions/`: a CSV file for each cell, a row for each query and output
+- `draws/`: an npz file for each cell, the functions that its posterior drew and the trace of its Markov chains, if any
 - `results.csv`: a row for each `Result`; written last, it says which cells are finished
 
-Every file is written beside its place and moved there whole, so that a kill loses no finished cell. The predictions of
-a cell that `results.csv` does not name are as good as absent. Floats come back exactly as they were.
+Every file is written beside its place and moved there whole, so that a kill loses no finished cell. The predictions and
+draws of a cell that `results.csv` does not name are as good as absent. Floats come back exactly as they were.
 """
 
 from __future__ import annotations
 
-import csv
-import dataclasses
-import io
 import json
 import re
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from variational_bnn.base import Result
 from variational_bnn.checks import require
+from variational_bnn.results._draws import Draws, read_npz, require_draws, to_npz
 from variational_bnn.results._files import in_one_line, read_text, write_whole
+from variational_bnn.results._tables import (
+    CELL_TYPES,
+    PREDICTION_TYPES,
+    RESULT_TYPES,
+    Cell,
+    cells_in,
+    failed_cells,
+    header,
+    label,
+    parse,
+    read_table,
+    read_whole,
+    results_table,
+    to_csv,
+)
 
-Cell = tuple[str, str, int]
-
-SETTINGS, DATA, PREDICTIONS, RESULTS = "settings.json", "data.csv", "predictions", "results.csv"
-RESULT_TYPES = {field.name: str(field.type) for field in dataclasses.fields(Result)}
-CELL_TYPES = {"dataset": "str", "method": "str", "seed": "int"}
-PREDICTION_TYPES = {
-    **CELL_TYPES,
-    "query": "int",
-    "output": "str",
-    "region": "str",
-    "distance": "float",
-    "x": "float",
-    "y": "float",
-    "mean": "float",
-    "epistemic_variance": "float",
-    "aleatoric_variance": "float",
-}
-_FROM_TEXT: dict[str, Callable[[str], object]] = {"str": str, "int": int, "float": lambda text: float(text or "nan")}
+SETTINGS, DATA, RESULTS = "settings.json", "data.csv", "results.csv"
+PREDICTIONS, DRAWS = "predictions", "draws"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,20 +60,19 @@ class Saved:
         results: One row per `Result`, columns as its fields, in the order in which cells were finished.
         predictions: One row per finished cell, query and output: `dataset`, `method`, `seed`, `query` (a number),
             `output` (a target's name), `region`, `distance` (relative to the training inputs' own; 1 is the edge of
-            `near`), `x` (NaN unless there is one feature), `y` (the held-out target or NaN), `mean`,
-            `epistemic_variance` and `aleatoric_variance`.
+            `near`), `x` (NaN unless there is one feature), `y` (the held-out target or NaN), `pit` (its
+            probability integral transform or NaN), `mean`, `epistemic_variance` and `aleatoric_variance`.
+        draws: All in memory, of each finished cell that has any, which is every one that is ok: `functions`, float32
+            `[S, M, D]`, coherent draws of E[y given x, draw] at the M queries in the order of their numbers, and D
+            outputs in theirs; of Markov chains also `trace`, floats `[steps, chains]`, their log posterior density,
+            and `warmup`, how many of its steps are warm-up. A failed cell may have a trace without functions.
     """
 
     settings: dict[str, Any]
     data: pd.DataFrame
     results: pd.DataFrame
     predictions: pd.DataFrame
-
-
-def results_table(results: Iterable[Result]) -> pd.DataFrame:
-    """One row per result, one column per field of `Result`; a status is folded into one line."""
-    rows = [{**dataclasses.asdict(result), "status": " ".join(result.status.split())} for result in results]
-    return pd.DataFrame(rows, columns=list(RESULT_TYPES)).astype(RESULT_TYPES)
+    draws: dict[Cell, dict[str, npt.NDArray[Any]]]
 
 
 def open_directory(directory: str | Path, *, settings: Mapping[str, Any], data: pd.DataFrame) -> None:
@@ -90,7 +89,7 @@ def open_directory(directory: str | Path, *, settings: Mapping[str, Any], data: 
     """
     folder = Path(directory)
     plain: dict[str, Any] = json.loads(json.dumps(settings, allow_nan=False))
-    rows = _to_csv(data)
+    rows = to_csv(data)
     with in_one_line("use", folder):
         require(folder.is_dir() or not folder.exists(), f"cannot use {folder}: it is a file, not a directory")
         if (folder / SETTINGS).exists():
@@ -98,13 +97,14 @@ def open_directory(directory: str | Path, *, settings: Mapping[str, Any], data: 
             same = not (folder / DATA).exists() or read_text(folder / DATA) == rows
             require(same, f"{folder} holds other training rows in {DATA}, so choose another directory")
         else:
-            foreign = [name for name in (DATA, PREDICTIONS, RESULTS) if (folder / name).exists()]
+            foreign = [name for name in (DATA, PREDICTIONS, DRAWS, RESULTS) if (folder / name).exists()]
             require(not foreign, f"{folder} holds {', '.join(foreign)} but no {SETTINGS}: it is not from here")
-        (folder / PREDICTIONS).mkdir(parents=True, exist_ok=True)
+        for name in (PREDICTIONS, DRAWS):
+            (folder / name).mkdir(parents=True, exist_ok=True)
     write_whole(folder / SETTINGS, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
     write_whole(folder / DATA, rows)
     if not (folder / RESULTS).exists():
-        write_whole(folder / RESULTS, _header(RESULT_TYPES))
+        write_whole(folder / RESULTS, header(RESULT_TYPES))
 
 
 def finished_cells(directory: str | Path) -> list[Cell]:
@@ -113,10 +113,10 @@ def finished_cells(directory: str | Path) -> list[Cell]:
     Raises:
         ValueError: If `results.csv` is missing, foreign or truncated.
     """
-    return _cells(_read_table(Path(directory) / RESULTS, RESULT_TYPES))
+    return cells_in(read_table(Path(directory) / RESULTS, RESULT_TYPES))
 
 
-def append_cell(directory: str | Path, results: Iterable[Result], predictions: pd.DataFrame) -> None:
+def append_cell(directory: str | Path, results: Iterable[Result], predictions: pd.DataFrame, draws: Draws) -> None:
     """Save a finished cell, whole or not at all. One process writes at a time.
 
     Args:
@@ -124,70 +124,85 @@ def append_cell(directory: str | Path, results: Iterable[Result], predictions: p
         results: The rows of one cell, a row for each region.
         predictions: Its predictions, with the columns of `Saved.predictions` in any order; rows are optional for a
             cell that failed.
+        draws: Its arrays, as in `Saved.draws`; optional likewise.
 
     Raises:
         ValueError: If the rows are not of one new cell, the predictions are another cell's or not those of the
-            queries that the rows count, or a file cannot be written.
+            queries that the rows count, the draws are not finite or not of these queries and outputs, or a file cannot
+            be written.
     """
     folder, rows = Path(directory), results_table(results)
-    cells, finished = _cells(rows), finished_cells(folder)
+    cells, finished = cells_in(rows), finished_cells(folder)
     require(len(cells) == 1, f"the rows of one cell are wanted, got {len(cells)} cells")
-    require(cells[0] not in finished, f"{_label(cells[0])} is finished already in {folder}")
+    require(cells[0] not in finished, f"{label(cells[0])} is finished already in {folder}")
     missing = set(PREDICTION_TYPES) - set(predictions.columns)
     require(predictions.empty or not missing, f"predictions lack the columns {', '.join(sorted(missing))}")
     table = predictions.reindex(columns=list(PREDICTION_TYPES)).astype(PREDICTION_TYPES)
-    require(set(_cells(table)) <= set(cells), f"the predictions must be of {_label(cells[0])}")
+    require(set(cells_in(table)) <= set(cells), f"the predictions must be of {label(cells[0])}")
     _require_all_queries("cannot save", rows, table)
-    write_whole(folder / PREDICTIONS / _file_name(cells[0]), _to_csv(table))
-    write_whole(folder / RESULTS, read_text(folder / RESULTS) + _to_csv(rows, header=False))
+    arrays, failed = {name: np.asarray(draws[name]) for name in draws}, bool(failed_cells(rows))
+    require_draws(f"cannot save {label(cells[0])}", arrays, _sizes(table).get(cells[0], (0, 0)), failed=failed)
+    write_whole(_path(folder, PREDICTIONS, cells[0]), to_csv(table))
+    write_whole(_path(folder, DRAWS, cells[0]), to_npz(arrays))
+    write_whole(folder / RESULTS, read_text(folder / RESULTS) + to_csv(rows, with_header=False))
 
 
 def read_directory(directory: str | Path) -> Saved:
     """Read what `open_directory` and `append_cell` wrote; the cells finished so far if there are more to come.
 
     Raises:
-        ValueError: If a file is missing, foreign, truncated or lacks queries that the results count.
+        ValueError: If a file is missing, foreign, truncated or lacks queries that the results count. Nothing in one is
+            executed.
     """
     folder = Path(directory)
     settings = _read_settings(folder)
-    data = _checked(folder / DATA)
-    results = _read_table(folder / RESULTS, RESULT_TYPES)
-    paths = [folder / PREDICTIONS / _file_name(cell) for cell in _cells(results)]
-    parts = [_checked(path, _header(PREDICTION_TYPES)) for path in paths]
-    body = "".join(part.removeprefix(_header(PREDICTION_TYPES)) for part in parts)
-    predictions = _parse(folder / PREDICTIONS, _header(PREDICTION_TYPES) + body, PREDICTION_TYPES)
+    data = read_whole(folder / DATA)
+    results = read_table(folder / RESULTS, RESULT_TYPES)
+    cells = cells_in(results)
+    parts = [read_whole(_path(folder, PREDICTIONS, cell), header(PREDICTION_TYPES)) for cell in cells]
+    body = "".join(part.removeprefix(header(PREDICTION_TYPES)) for part in parts)
+    predictions = parse(folder / PREDICTIONS, header(PREDICTION_TYPES) + body, PREDICTION_TYPES)
     _require_all_queries(f"{folder / PREDICTIONS} is not whole", results, predictions)
     return Saved(
         settings=settings,
-        data=_parse(folder / DATA, data, {}),
+        data=parse(folder / DATA, data, {}),
         results=results,
         predictions=predictions,
+        draws={cell: draws for cell, draws in _read_draws(folder, results, predictions).items() if draws},
     )
 
 
-def _cells(table: pd.DataFrame) -> list[Cell]:
-    rows = table[list(CELL_TYPES)].drop_duplicates()
-    return list(zip(rows["dataset"], rows["method"], rows["seed"].tolist(), strict=True))
+def _read_draws(
+    folder: Path, results: pd.DataFrame, predictions: pd.DataFrame
+) -> dict[Cell, dict[str, npt.NDArray[Any]]]:
+    sizes, failed = _sizes(predictions), failed_cells(results)
+    draws = {cell: read_npz(_path(folder, DRAWS, cell)) for cell in cells_in(results)}
+    for cell, arrays in draws.items():
+        problem = f"{_path(folder, DRAWS, cell)} is foreign"
+        require_draws(problem, arrays, sizes.get(cell, (0, 0)), failed=cell in failed)
+    return draws
 
 
-def _label(cell: Cell) -> str:
-    return f"{cell[0]} / {cell[1]} / seed {cell[2]}"
+def _sizes(predictions: pd.DataFrame) -> dict[Cell, tuple[int, int]]:
+    """How many queries and outputs each cell has."""
+    counts = predictions.groupby(list(CELL_TYPES))[["query", "output"]].nunique()
+    return dict(zip(counts.index, counts.itertuples(index=False, name=None), strict=True))
 
 
-def _file_name(cell: Cell) -> str:
-    """A name that any file system takes, and that differs where only refused characters do."""
+def _path(folder: Path, kind: str, cell: Cell) -> Path:
+    """A cell's file, by a name that any file system takes, and that differs where only refused characters do."""
     readable = re.sub(r"[^A-Za-z0-9_]+", "-", f"{cell[1]}-{cell[2]}-{cell[0]}")[:80]
-    return f"{readable}-{zlib.crc32(_label(cell).encode()):08x}.csv"
+    suffix = {PREDICTIONS: "csv", DRAWS: "npz"}[kind]
+    return folder / kind / f"{readable}-{zlib.crc32(label(cell).encode()):08x}.{suffix}"
 
 
 def _require_all_queries(problem: str, results: pd.DataFrame, predictions: pd.DataFrame) -> None:
     """Refuse rows and predictions that do not count the same queries; a failed cell may have any."""
-    failed = set(_cells(results[results["status"] != "ok"]))
-    by = [*CELL_TYPES, "region"]
+    failed, by = failed_cells(results), [*CELL_TYPES, "region"]
     counts = pd.concat([results.groupby(by)["queries"].sum(), predictions.groupby(by)["query"].nunique()], axis=1)
     for (dataset, method, seed, region), (rows, held) in zip(counts.index, counts.fillna(0).to_numpy(), strict=True):
         cell = (dataset, method, seed)
-        message = f"{_label(cell)} counts {rows:g} queries {region}, its predictions hold {held:g}"
+        message = f"{label(cell)} counts {rows:g} queries {region}, its predictions hold {held:g}"
         require(cell in failed or rows == held, f"{problem}: {message}")
 
 
@@ -208,14 +223,6 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _header(types: Mapping[str, str]) -> str:
-    return ",".join(types) + "\n"
-
-
-def _to_csv(table: pd.DataFrame, header: bool = True) -> str:
-    return table.to_csv(index=False, header=header, lineterminator="\n")
-
-
 def _read_settings(folder: Path) -> dict[str, Any]:
     text = read_text(folder / SETTINGS)
     try:
@@ -224,25 +231,3 @@ def _read_settings(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{folder / SETTINGS} is foreign or truncated: {error}") from error
     require(isinstance(settings, dict), f"{folder / SETTINGS} is foreign: it holds no settings")
     return cast(dict[str, Any], settings)
-
-
-def _read_table(path: Path, types: Mapping[str, str]) -> pd.DataFrame:
-    return _parse(path, _checked(path, _header(types)), types)
-
-
-def _checked(path: Path, header: str = "") -> str:
-    text = read_text(path)
-    require(text.startswith(header), f"{path} is foreign: its columns are not {header.strip()}")
-    require(text.endswith("\n"), f"{path} is truncated: its last line has no end")
-    return text
-
-
-def _parse(path: Path, text: str, types: Mapping[str, str]) -> pd.DataFrame:
-    """Exact floats, an empty field for NaN, and strings as they are; columns without a type are floats."""
-    try:
-        names, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-        kinds = [types.get(name, "float") for name in names]
-        values = [[_FROM_TEXT[kind](field) for kind, field in zip(kinds, row, strict=True)] for row in rows]
-        return pd.DataFrame(values, columns=names).astype(dict(zip(names, kinds, strict=True)))
-    except (ValueError, csv.Error) as error:
-        raise ValueError(f"{path} is foreign or truncated: {error}") from error

@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS
+from variational_bnn.base import BETWEEN, BEYOND, LEVELS, NEAR, REGIONS
 from variational_bnn.checks import require
 from variational_bnn.regions import ratio_interval
+
+_INTERVALS = [f"{measure}_{100 * level:.0f}" for measure in ("coverage", "width") for level in LEVELS]
+_SCORES = ("rmse", "log_likelihood", "joint_log_likelihood", "crps", *_INTERVALS)
 
 
 def summarise(results: pd.DataFrame) -> pd.DataFrame:
@@ -15,15 +18,21 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
 
     Columns, with `_low` and `_high` for the bounds of a 95 % t interval over seeds, taken in logs:
 
-    - `method`, `seeds_ok`, `seeds_failed`, `parameters`, `fit_seconds` (mean)
+    - `method`, `seeds_ok`, `seeds_failed`, `parameters` and `random_variables` (largest), `fit_seconds` and
+      `predict_seconds` (means), `peak_memory` (largest, MiB)
     - `sd_<region>` and its bounds: geometric mean of the epistemic sd, units of y; the sd is the root of the region's
       mean variance. 0 without bounds if a seed has exactly no variance.
     - `<region>_near` and its bounds, for `between` and `beyond`: geometric mean of the ratio of epistemic variances;
       NaN if a seed has exactly no variance in both.
+    - `contraction` and its bounds: geometric mean of the ratio of epistemic variances near the data, before and after
+      there are four times as many; NaN if a seed has none
     - `growth`: mean of p in epistemic sd ~ distance^p, beyond the data
     - `aleatoric_sd_near`: geometric mean, units of y
     - `train_rmse`: mean, units of y
-    - `rmse_<region>`, `log_likelihood_<region>`: means; NaN without held-out targets
+    - `rmse_<region>`, `log_likelihood_<region>`, `joint_log_likelihood_<region>`, `crps_<region>`, and for the percents
+      of `LEVELS` `coverage_<percent>_<region>` and `width_<percent>_<region>`: means; NaN without held-out targets
+    - `acceptance` (mean), `r_hat` (largest) and `ess` (smallest) over those seeds that have any, the failed ones too:
+      chains that did not agree are told by them
 
     Args:
         results: Rows of one dataset, as `results_table` and `read_directory` give them.
@@ -51,17 +60,23 @@ def _summary(rows: pd.DataFrame) -> dict[str, float]:
         "seeds_ok": good["seed"].nunique(),
         "seeds_failed": len(failed),
         "parameters": int(good["parameters"].max()) if len(good) else 0,
+        "random_variables": int(good["random_variables"].max()) if len(good) else 0,
         "fit_seconds": good.groupby("seed")["fit_seconds"].first().mean(),
+        "predict_seconds": good.groupby("seed")["predict_seconds"].first().mean(),
+        "peak_memory": good["peak_memory"].max(),
     }
     for region in REGIONS:
         columns |= _with_bounds(f"sd_{region}", ratio_interval(np.sqrt(epistemic[region])))
     for region in (BETWEEN, BEYOND):
         columns |= _with_bounds(f"{region}_near", ratio_interval(ratios[region]))
+    columns |= _with_bounds("contraction", ratio_interval(by_seed("contraction")[NEAR]))
     columns["growth"] = by_seed("growth")[BEYOND].mean()
     columns["aleatoric_sd_near"], *_ = ratio_interval(np.sqrt(aleatoric[NEAR]))
     columns["train_rmse"] = good.groupby("seed")["train_rmse"].first().mean()
-    for measure in ("rmse", "log_likelihood"):
+    for measure in _SCORES:
         columns |= {f"{measure}_{region}": mean for region, mean in by_seed(measure).mean().items()}
+    columns["acceptance"] = rows.groupby("seed")["acceptance"].first().mean()
+    columns |= {"r_hat": rows["r_hat"].max(), "ess": rows["ess"].min()}
     return columns
 
 

@@ -1,0 +1,114 @@
+"""Markov chains over all the weights of a network, side by side, and what they say of themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from variational_bnn._keras import tf, tfp
+from variational_bnn.base import Dataset, Diagnostics, Training
+from variational_bnn.checks import Array
+from variational_bnn.methods._fitting import FittedPosterior, Problem
+from variational_bnn.networks import sampled_model
+from variational_bnn.regions import QUERY_SEED, queries
+from variational_bnn.weight_space import WeightSpace
+
+WINDOW = 100
+"""Steps a compiled call; between calls of the warm-up a sampler adapts."""
+
+ROWS = 512
+"""Queries whose chains are looked at together."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Window:
+    """What a sampler did in one compiled call.
+
+    Attributes:
+        z: States `[WINDOW, C, P]` of C chains, in the order of the steps.
+        log_density: `[WINDOW, C]`, of the posterior, up to a constant.
+        acceptance: Mean acceptance rate.
+    """
+
+    z: npt.NDArray[np.float32]
+    log_density: npt.NDArray[np.float32]
+    acceptance: float
+
+
+Sampler = Callable[[Problem, Training, int], Iterator[Window]]
+"""`(problem, training, seed) -> windows`, those of the warm-up and then those whose draws are kept."""
+
+
+def windows(steps: int) -> int:
+    """Calls that it takes to make so many steps."""
+    return -(-steps // WINDOW)
+
+
+def run(sampler: Sampler, dataset: Dataset, problem: Problem, training: Training, seed: int) -> FittedPosterior:
+    """Run the chains, keep their last draws, and diagnose the functions that these are at the dataset's queries."""
+    space = WeightSpace.of(problem.network)
+    warmup, kept = windows(training.warmup), windows(training.draws)
+    z, trace, acceptance = [], [], []
+    for number, window in enumerate(sampler(problem, training, seed)):
+        trace.append(window.log_density)
+        if number >= warmup:
+            z.append(window.z)
+            acceptance.append(window.acceptance)
+    assert len(z) == kept, "a sampler makes the windows that it is asked for"
+    draws = np.concatenate(z)[: training.draws]
+    x = problem.x_units(queries(dataset, QUERY_SEED).x).astype(np.float32)
+    r_hat, ess = diagnose(space, draws, x)
+    diagnostics = Diagnostics(
+        acceptance=float(np.mean(acceptance)),
+        r_hat=r_hat,
+        ess=ess,
+        trace=np.concatenate(trace)[: warmup * WINDOW + training.draws].astype(np.float64),
+        warmup=warmup * WINDOW,
+    )
+    model = sampled_model(problem.network, draws.reshape(-1, space.size))
+    return problem.posterior(model, space.size, num_random_variables=space.size, diagnostics=diagnostics)
+
+
+def log_posterior(problem: Problem) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The log density of z `[..., P]` given all rows, up to a constant."""
+    space, x, y = WeightSpace.of(problem.network), tf.constant(problem.x), tf.constant(problem.y)
+    return lambda z: space.log_prior(z) + space.log_likelihood(z, x, y)
+
+
+def prior_draws(problem: Problem, chains: int, seed: int) -> npt.NDArray[np.float32]:
+    """Where chains start, `[C, P]`: dispersed as the prior is."""
+    size = WeightSpace.of(problem.network).size
+    return np.random.default_rng(seed).standard_normal((chains, size), dtype=np.float32)
+
+
+def diagnose(space: WeightSpace, draws: npt.NDArray[np.float32], x: npt.NDArray[np.float32]) -> tuple[float, float]:
+    """Largest split R-hat and smallest effective sample size of the functions at inputs, all in standard units.
+
+    Of weights they would say little: hidden units that change places are other weights and the same function.
+
+    Args:
+        space: Of the weights.
+        draws: `[draws, C, P]` of C chains.
+        x: `[M, F]`.
+    """
+    parts = [_of_functions(_functions(space, draws, x[i : i + ROWS])) for i in range(0, len(x), ROWS)]
+    r_hats, sizes = zip(*parts, strict=True)
+    return float(np.max(r_hats)), float(np.min(sizes))
+
+
+def _functions(space: WeightSpace, draws: npt.NDArray[np.float32], x: npt.NDArray[np.float32]) -> Array:
+    """E[y given x, z] `[draws, C, M, D]`."""
+    mean = tf.function(lambda z: space.distribution(space.outputs(z, tf.constant(x))).mean())
+    return np.stack([mean(tf.constant(draws[:, chain])).numpy() for chain in range(draws.shape[1])], axis=1)
+
+
+def _of_functions(functions: Array) -> tuple[float, float]:
+    states = tf.constant(functions, tf.float64)
+    ess = tfp.mcmc.effective_sample_size(states, cross_chain_dims=1, filter_beyond_positive_pairs=True)
+    if functions.shape[1] == 1:
+        return np.nan, float(np.min(ess))
+    r_hat = tfp.mcmc.potential_scale_reduction(states, independent_chain_ndims=1, split_chains=True)
+    return float(np.max(r_hat)), float(np.min(ess))

@@ -1,0 +1,50 @@
+"""Monte Carlo dropout."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from variational_bnn._keras import tf, tf_keras
+from variational_bnn.base import Dataset, Network, Training
+from variational_bnn.builders import assemble
+from variational_bnn.methods._fitting import FittedPosterior, fit
+
+
+def dropout(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:
+    """Dropout of hidden units, in training and in prediction; a draw is a mask, the same at every x.
+
+    Gal & Ghahramani 2016, arXiv 1506.02142. The penalty makes the training variational inference under the network's
+    prior: |b|^2 / (2 s^2) of the biases and, times the share of the units that stay, |w|^2 / (2 s^2 / fan-in) of the
+    weights, over the number of examples. Inputs are never dropped.
+
+    Raises:
+        FailedError: If the loss is not finite at the end.
+        ValueError: If the network does not fit the dataset or has no hidden units.
+    """
+    return fit(partial(_build, rate=training.dropout_rate), dataset, network, training, seed)
+
+
+def _build(network: Network, num_examples: int, *, rate: float, seed: int) -> tf_keras.Model:
+    def penalised(units: int, activation: str | None, seed: int, name: str, kept: float = 1 - rate) -> Any:
+        def layer(inputs: tf.Tensor) -> tf.Tensor:
+            strength = 1 / (2 * network.prior_scale**2 * num_examples)
+            fan_in = inputs.shape[-1] if network.scale_prior_by_fan_in else 1
+            dense = tf_keras.layers.Dense(
+                units,
+                activation,
+                kernel_initializer=tf_keras.initializers.VarianceScaling(seed=seed),
+                kernel_regularizer=tf_keras.regularizers.L2(kept * fan_in * strength),
+                bias_regularizer=tf_keras.regularizers.L2(strength),
+                name=name,
+            )
+            return dense(inputs)
+
+        return layer
+
+    def hidden(units: int, activation: str | None, seed: int, name: str) -> Any:
+        dense = penalised(units, activation, seed, name, kept=1.0 if name == "hidden_1" else 1 - rate)
+        drop = tf_keras.layers.Dropout(rate, seed=seed, name=f"{name}_dropout")
+        return lambda inputs: drop(dense(inputs))
+
+    return assemble(network, num_examples, seed, "dropout", hidden=hidden, output=penalised)

@@ -1,0 +1,87 @@
+"""The reference: the exact posterior of all weights, sampled by Hamiltonian Monte Carlo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from variational_bnn._keras import tf, tfp
+from variational_bnn.base import Dataset, Network, Training
+from variational_bnn.methods._chains import WINDOW, Window, log_posterior, prior_draws, run, windows
+from variational_bnn.methods._fitting import FailedError, FittedPosterior, Problem
+
+MAX_R_HAT, MIN_ESS = 1.01, 400
+"""The gate: what Vehtari et al. 2021 (arXiv 1903.08008) ask of chains before anything is concluded from them."""
+
+MAX_TREE_DEPTH = 10
+TARGET_ACCEPTANCE = 0.8
+FIRST_STEP_SIZE = 0.02
+
+
+def hmc(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:
+    """The exact posterior of the weights, sampled by NUTS: the reference; a run that does not converge is none.
+
+    The No-U-Turn sampler (Hoffman & Gelman 2014, arXiv 1111.4246) on all rows, chains started from the prior. In
+    the warm-up the step size and each weight's mass are adapted, from all chains together.
+
+    Raises:
+        FailedError: If, at the dataset's queries, R-hat of the functions is above 1.01 or their effective sample size
+            below 400.
+        ValueError: If the network does not fit the dataset.
+    """
+    posterior = run(_nuts, dataset, Problem.of(dataset, network), training, seed)
+    found = posterior.diagnostics
+    assert found is not None
+    if not (found.r_hat <= MAX_R_HAT and found.ess >= MIN_ESS):
+        raise FailedError(
+            f"not converged: R-hat {found.r_hat:.3g} (at most {MAX_R_HAT} wanted), effective sample size "
+            f"{found.ess:.0f} (at least {MIN_ESS} wanted); more warm-up or draws may help",
+            found,
+        )
+    return posterior
+
+
+def _nuts(problem: Problem, training: Training, seed: int) -> Iterator[Window]:
+    """States are z / scale: a mass for each weight is another unit to measure it in."""
+    log_density = log_posterior(problem)
+
+    @tf.function(jit_compile=True)
+    def window(
+        state: tf.Tensor, scale: tf.Tensor, step_size: tf.Tensor, adapt: tf.Tensor, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        nuts = tfp.mcmc.NoUTurnSampler(lambda u: log_density(scale * u), step_size, max_tree_depth=MAX_TREE_DEPTH)
+        kernel = tfp.mcmc.DualAveragingStepSizeAdaptation(nuts, adapt, target_accept_prob=TARGET_ACCEPTANCE)
+        states, (steps, log_accept, densities) = tfp.mcmc.sample_chain(
+            WINDOW,
+            state,
+            kernel=kernel,
+            trace_fn=lambda _, r: (
+                r.new_step_size, r.inner_results.log_accept_ratio, r.inner_results.target_log_prob
+            ),
+            seed=seed,
+        )
+        accepted = tf.reduce_mean(tf.exp(tf.minimum(log_accept, 0.0)))
+        return scale * states, densities, accepted, steps[-1]
+
+    z = prior_draws(problem, training.chains, seed)
+    scale, step_size = np.ones(z.shape[1], np.float32), np.float32(FIRST_STEP_SIZE)
+    warmup = windows(training.warmup)
+    for number in range(warmup + windows(training.draws)):
+        adapt = tf.constant(WINDOW if number < warmup else 0)
+        found = window(tf.constant(z / scale), scale, step_size, adapt, tf.constant([seed % 2**31, number]))
+        states, densities, acceptance, next_step_size = (value.numpy() for value in found)
+        yield Window(z=states, log_density=densities, acceptance=float(acceptance))
+        z = states[-1]
+        if number < warmup:
+            step_size = next_step_size
+        if 0 < number < warmup - 1:  # The first window is on its way from the prior; the last fits the step size.
+            wider = _scale(states[WINDOW // 4 :])
+            step_size, scale = np.float32(step_size * np.exp(np.log(scale / wider).mean())), wider
+
+
+def _scale(states: np.ndarray) -> np.ndarray:
+    """Standard deviation of each weight `[P]` over draws and chains, regularised as in Stan."""
+    count = states.shape[0] * states.shape[1]
+    variance = states.reshape(count, -1).var(axis=0)
+    return np.sqrt((count * variance + 5 * 1e-3) / (count + 5)).astype(np.float32)

@@ -1,0 +1,69 @@
+"""Laplace's approximation."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import cholesky, solve_triangular
+
+from variational_bnn._keras import tf
+from variational_bnn.base import Dataset, Network, Training
+from variational_bnn.checks import Array
+from variational_bnn.methods._chains import prior_draws
+from variational_bnn.methods._fitting import FailedError, FittedPosterior, Problem
+from variational_bnn.methods._optimising import Weights, optimise
+from variational_bnn.networks import linearised_model
+from variational_bnn.weight_space import WeightSpace
+
+MAX_WEIGHTS = 5000
+"""Their covariance is kept whole."""
+
+ROWS = 256
+"""Rows whose Jacobians are held together."""
+
+
+def laplace(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:
+    """Laplace: a normal around the posterior's mode, whose curvature is the data's information plus the prior's.
+
+    Of all weights, with the generalised Gauss-Newton matrix, precision = sum J^T (Fisher information) J + I in units
+    of the prior; functions are drawn along the network's tangent there, f(x; mode) + J(x) (weights - mode) (MacKay
+    1992; Immer, Korzepa & Bauer 2021, arXiv 2008.08216).
+
+    Raises:
+        FailedError: If the loss is not finite at the end, or there are more than 5,000 weights.
+        ValueError: If the network does not fit the dataset.
+    """
+    problem = Problem.of(dataset, network)
+    space = WeightSpace.of(problem.network)
+    if space.size > MAX_WEIGHTS:
+        raise FailedError(f"laplace wants at most {MAX_WEIGHTS} weights, got {space.size}")
+    (mode,) = optimise(problem, prior_draws(problem, 1, seed), training, seed, prior=True)
+    lower = cholesky(np.eye(space.size) + _information(space, mode, problem.x), lower=True)
+    root = solve_triangular(lower, np.eye(space.size), lower=True).T
+    return problem.posterior(linearised_model(problem.network, mode, root), space.size)
+
+
+def _information(space: WeightSpace, z: Weights, x: Weights) -> Array:
+    """Sum over the rows of J^T F J `[P, P]`: the Fisher information of the weights.
+
+    F, that of the likelihood's parameters, is the Hessian of KL(p(y given them) || p(y given others)) where they agree.
+    """
+    weights = tf.constant(z)
+
+    @tf.function
+    def of_rows(rows: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(weights)
+            outputs = space.outputs(weights, rows)
+        jacobian = tape.jacobian(outputs, weights)
+        here = space.distribution(outputs)
+        with tf.GradientTape() as outer:
+            outer.watch(outputs)
+            with tf.GradientTape() as inner:
+                inner.watch(outputs)
+                divergence = here.kl_divergence(space.distribution(outputs))
+            slope = inner.gradient(divergence, outputs)
+        fisher = outer.batch_jacobian(slope, outputs)
+        return tf.tensordot(jacobian, tf.matmul(fisher, jacobian), [[0, 1], [0, 1]])
+
+    parts = [of_rows(tf.constant(x[i : i + ROWS])).numpy().astype(np.float64) for i in range(0, len(x), ROWS)]
+    return np.sum(parts, axis=0)

@@ -1,0 +1,144 @@
+"""Bayesian linear regression in closed form."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from variational_bnn._keras import tf, tfd
+from variational_bnn.base import Dataset, Network, Predictive, Training
+from variational_bnn.checks import Array, require
+from variational_bnn.likelihoods import Normal
+from variational_bnn.methods._fitting import Problem, Standardiser
+from variational_bnn.sampling import Functions
+from variational_bnn.weight_space import WeightSpace
+
+NOISE_PRIOR = 0.5, 0.5
+"""Shape and rate of the inverse gamma prior of an unknown noise variance: worth one example, of variance one."""
+
+
+def linear(dataset: Dataset, network: Network, training: Training, seed: int) -> LinearPosterior:
+    """Bayesian linear regression on the raw features, exact, in closed form; hidden units are left out.
+
+    The weights' prior is the network's. If the noise is not known it is one variance for all x, with the conjugate
+    prior: weights N(0, noise variance x the network's prior variance), noise variance inverse gamma (1/2, 1/2) in
+    standard units. Nothing is random but the draws (Bishop 2006, section 3.3; Murphy 2012, section 7.6).
+
+    Raises:
+        ValueError: If the network does not fit the dataset, or its likelihood is not normal.
+    """
+    likelihood = network.likelihood
+    require(isinstance(likelihood, Normal), f"linear wants a Normal likelihood, got {likelihood!r}")
+    problem = Problem.of(dataset, dataclasses.replace(network, hidden_units=()))
+    noise = problem.network.likelihood.scale  # type: ignore[attr-defined]
+    known = noise if isinstance(noise, float) else None
+    features, y = _with_one(problem.x), problem.y.astype(np.float64)
+    one_output = dataclasses.replace(problem.network, output_size=1, likelihood=Normal(scale=1.0))
+    prior_precision = np.diag((known or 1.0) ** 2 / WeightSpace.of(one_output).prior_scales ** 2)
+    precision = features.T @ features + prior_precision
+    mean: Array = np.linalg.solve(precision, features.T @ y)
+    shape, rate = NOISE_PRIOR
+    return LinearPosterior(
+        mean=mean,
+        root=np.linalg.cholesky(np.linalg.inv(precision)),
+        noise=known,
+        shape=shape + len(y) / 2,
+        rate=rate + ((y - features @ mean) ** 2).sum(0) / 2 + (mean * (prior_precision @ mean)).sum(0) / 2,
+        x_units=problem.x_units,
+        y_units=problem.y_units,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LinearPosterior:
+    """Weights N(mean, noise variance x root root^T) of the features and a one; a `base.Posterior`.
+
+    Its predictive is exact, whatever the number of draws, which only its samples have.
+
+    Attributes:
+        mean: `[F + 1, D]`, in standard units.
+        root: `[F + 1, F + 1]`.
+        noise: Its standard deviation in standard units, or None if its variance is inverse gamma.
+        shape: Of the inverse gamma.
+        rate: Of the inverse gamma, `[D]`.
+        x_units: Of the dataset.
+        y_units: Of the dataset.
+    """
+
+    mean: Array
+    root: Array
+    noise: float | None
+    shape: float
+    rate: Array
+    x_units: Standardiser
+    y_units: Standardiser
+    diagnostics: ClassVar[None] = None
+
+    @property
+    def num_parameters(self) -> int:
+        """The weights, and the noise's variances if they are not known."""
+        return self.mean.size + (len(self.rate) if self.noise is None else 0)
+
+    @property
+    def num_random_variables(self) -> int:
+        """Likewise: all are drawn."""
+        return self.num_parameters
+
+    def predict(self, x: Array, *, num_samples: int, seed: int) -> Predictive:
+        """The predictive at `[N, F]` inputs, in the units of y: in closed form but for its samples."""
+        features = _with_one(self.x_units(x))
+        spread = ((features @ self.root) ** 2).sum(1, keepdims=True)
+        noise_variance = self.rate / (self.shape - 1) if self.noise is None else np.full(len(self.rate), self.noise**2)
+
+        def sampler(noise_seed: int) -> Functions:
+            functions, variances = self._draws(features, num_samples, seed)
+            noise = np.random.default_rng([noise_seed, 1]).standard_normal(functions.shape)
+            return (functions + np.sqrt(variances) * noise).astype(np.float32)
+
+        standard = Predictive(
+            mean=features @ self.mean,
+            epistemic_variance=spread * noise_variance,
+            aleatoric_variance=np.broadcast_to(noise_variance, (len(x), len(noise_variance))),
+            log_likelihood=lambda y, tau: self._log_density(features, y, tau),
+            sampler=sampler,
+        )
+        return standard.in_units(shift=self.y_units.shift, scale=self.y_units.scale)
+
+    def sample_functions(self, x: Array, *, num_samples: int, seed: int) -> Functions:
+        """Coherent draws `[S, N, D]`, in the units of y."""
+        functions, _ = self._draws(_with_one(self.x_units(x)), num_samples, seed)
+        return (self.y_units.shift + self.y_units.scale * functions).astype(np.float32)
+
+    def _draws(self, features: Array, num_samples: int, seed: int) -> tuple[Array, Array]:
+        """Functions `[S, N, D]` and noise variances `[S, 1, D]`, in standard units."""
+        rng = np.random.default_rng(seed)
+        outputs = len(self.rate)
+        if self.noise is None:
+            variances = self.rate / rng.gamma(self.shape, size=(num_samples, 1, outputs))
+        else:
+            variances = np.full((num_samples, 1, outputs), self.noise**2)
+        steps = self.root @ rng.standard_normal((num_samples, len(self.root), outputs))
+        return features @ (self.mean + np.sqrt(variances) * steps), variances
+
+    def _log_density(self, features: Array, y: Array, tau: int) -> Array:
+        """Of tau rows together a multivariate normal or Student t: `[N // tau]`, summed over the outputs."""
+        groups = len(y) // tau
+        rows = features[: groups * tau].reshape(groups, 1, tau, -1)
+        targets = y[: groups * tau].reshape(groups, tau, -1).swapaxes(1, 2)
+        loc = (rows @ self.mean).squeeze(1).swapaxes(1, 2)
+        root = rows @ self.root
+        lower = np.linalg.cholesky(np.eye(tau) + root @ root.swapaxes(2, 3))
+        if self.noise is not None:
+            density = tfd.MultivariateNormalTriL(loc, self.noise * lower)
+        else:
+            scale = np.sqrt(self.rate / self.shape)[:, None, None] * lower
+            operator = tf.linalg.LinearOperatorLowerTriangular(scale)
+            density = tfd.MultivariateStudentTLinearOperator(tf.constant(2 * self.shape, tf.float64), loc, operator)
+        return density.log_prob(targets).numpy().sum(-1)
+
+
+def _with_one(x: Array | Functions) -> Array:
+    return np.column_stack([x, np.ones(len(x))]).astype(np.float64)

@@ -1,0 +1,92 @@
+"""Stochastic gradient Langevin dynamics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from variational_bnn._keras import tf
+from variational_bnn.base import Dataset, Network, Training
+from variational_bnn.methods._chains import WINDOW, Window, log_posterior, prior_draws, run, windows
+from variational_bnn.methods._fitting import FailedError, FittedPosterior, Problem
+from variational_bnn.methods._optimising import batch_log_posterior, optimise
+
+DECAY = 0.55
+"""Power of the steps' decay: between 1/2 and 1, so that they add up to infinity and their squares do not."""
+
+POWER_ITERATIONS = 50
+
+
+def sgld(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:
+    """Langevin steps along minibatch gradients, ever smaller ones, from modes of the posterior.
+
+    z += e/2 gradient of log p(z given x, y) + N(0, e), with e = a (1 + t/b)^-0.55, b the length of the warm-up and a
+    the inverse of the largest curvature at the modes (Welling & Teh 2011). Nothing is rejected, so the acceptance is
+    NaN. After the warm-up the steps change so little that all draws count the same.
+
+    Raises:
+        FailedError: If the chains diverge.
+        ValueError: If the network does not fit the dataset.
+    """
+    return run(_langevin, dataset, Problem.of(dataset, network), training, seed)
+
+
+def _langevin(problem: Problem, training: Training, seed: int) -> Iterator[Window]:
+    modes = optimise(problem, prior_draws(problem, training.chains, seed), training, seed, prior=True)
+    warmup = windows(training.warmup)
+    length = warmup * WINDOW * training.thinning
+    first = 1 / _largest_curvature(problem, modes, seed)
+    log_density = log_posterior(problem)
+
+    def step(z: tf.Tensor, time: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        batch_seed, noise_seed = tf.unstack(tf.random.experimental.stateless_split(seed))
+        with tf.GradientTape() as tape:
+            tape.watch(z)
+            log_prior, log_likelihood = batch_log_posterior(problem, z, training.batch_size, batch_seed)
+            density = log_prior + log_likelihood
+        size = first * (1 + time / length) ** -DECAY
+        noise = tf.random.stateless_normal(z.shape, noise_seed)
+        return z + size / 2 * tape.gradient(density, z) + tf.sqrt(size) * noise
+
+    @tf.function(jit_compile=True)
+    def window(z: tf.Tensor, start: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        states = tf.TensorArray(tf.float32, WINDOW, element_shape=z.shape)
+        for draw in tf.range(WINDOW):
+            for i in tf.range(training.thinning):
+                number = draw * training.thinning + i
+                z = step(z, start + tf.cast(number, tf.float32), tf.random.experimental.stateless_fold_in(seed, number))
+            states = states.write(draw, z)
+        kept = states.stack()
+        return kept, tf.map_fn(log_density, kept)
+
+    z = modes
+    for number in range(warmup + windows(training.draws)):
+        start = tf.constant(number * WINDOW * training.thinning, tf.float32)
+        found = window(tf.constant(z), start, tf.constant([seed % 2**31, number]))
+        states, densities = (value.numpy() for value in found)
+        if not np.isfinite(densities).all():
+            raise FailedError("diverged: the log density of a chain became infinite or NaN")
+        yield Window(z=states, log_density=densities, acceptance=np.nan)
+        z = states[-1]
+
+
+def _largest_curvature(problem: Problem, z: np.ndarray, seed: int) -> float:
+    """Largest eigenvalue of the Hessian of -log p(z given x, y) over weights `[M, P]`, by power iteration."""
+    log_density = log_posterior(problem)
+    point = tf.constant(z)
+
+    @tf.function(jit_compile=True)
+    def times_hessian(direction: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as outer:
+            outer.watch(point)
+            with tf.GradientTape() as inner:
+                inner.watch(point)
+                density = -log_density(point)
+            slope = tf.reduce_sum(inner.gradient(density, point) * direction)
+        return outer.gradient(slope, point)
+
+    direction = tf.random.stateless_normal(z.shape, [seed % 2**31, 1])
+    for _ in range(POWER_ITERATIONS):
+        direction = times_hessian(tf.linalg.normalize(direction, axis=-1)[0])
+    return float(np.linalg.norm(direction.numpy(), axis=-1).max())

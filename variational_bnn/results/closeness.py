@@ -1,0 +1,161 @@
+"""How close each method's functions come to those of a reference posterior, query by query. No file is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from variational_bnn.base import REGIONS
+from variational_bnn.checks import Array, require
+from variational_bnn.metrics import wasserstein
+from variational_bnn.regions import ratio_interval
+from variational_bnn.results._draws import FUNCTIONS, Draws
+from variational_bnn.results._tables import CELL_TYPES, Cell, cells_in, failed_cells, label
+
+_MEASURES = ("log_sd_ratio", "sd_ratio", "wasserstein", "mean_error")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Sample:
+    """Draws `[S, M, D]`, with their mean and sd `[M, D]`."""
+
+    draws: Array
+    mean: Array
+    sd: Array
+
+    @classmethod
+    def of(cls, functions: npt.NDArray[np.float32]) -> _Sample:
+        """Equal draws have an sd of exactly 0: they are centred on the first, not on a mean that is rounded."""
+        draws = functions.astype(np.float64)
+        centred = draws - draws[0]
+        return cls(draws=draws, mean=draws[0] + centred.mean(axis=0), sd=centred.std(axis=0))
+
+
+def closeness(
+    results: pd.DataFrame, predictions: pd.DataFrame, draws: Mapping[Cell, Draws], reference: str
+) -> pd.DataFrame:
+    """One row for each region of each cell that went well, where the reference has any such cell of its dataset.
+
+    The reference's draws are those of all its seeds together. For a cell of the reference itself they are those of its
+    other seeds, so that its rows show how close the measures come by chance; NaN with a single seed.
+
+    Columns; means are over the region's queries and outputs, and sds are over the draws:
+
+    - `dataset`, `method`, `seed`, `region`, `reference`
+    - `log_sd_ratio`: mean of log(sd / the reference's sd), nats; -inf where the draws agree exactly
+    - `sd_ratio`: exp of that
+    - `wasserstein`: mean of the Wasserstein-1 distance between the draws and the reference's, in units of the
+      reference's sd there (Izmailov et al. 2021, arXiv 2104.14421, leave it in those of y)
+    - `mean_error`: mean of |mean - the reference's mean|, in units of the reference's sd there
+
+    Args:
+        results: As in `Saved.results`.
+        predictions: As in `Saved.predictions`, which say where each query is.
+        draws: As in `Saved.draws`.
+        reference: The method that the others are compared with.
+
+    Raises:
+        ValueError: If a cell that went well has no draws, cells of one dataset were asked other queries, or the
+            reference's draws agree exactly somewhere.
+    """
+    failed = failed_cells(results)
+    cells = [cell for cell in cells_in(results) if cell not in failed]
+    for cell in cells:
+        require(FUNCTIONS in draws.get(cell, {}), f"draws of {label(cell)} are wanted, got none")
+    functions = {cell: draws[cell][FUNCTIONS] for cell in cells}
+    regions = _regions(predictions)
+    rows = []
+    for dataset in results["dataset"].unique():
+        of_reference = [cell for cell in cells if cell[:2] == (dataset, reference)]
+        if not of_reference:
+            continue
+        everywhere = _reference([functions[cell] for cell in of_reference], reference)
+        for cell in [cell for cell in cells if cell[0] == dataset]:
+            wanted, got = everywhere.sd.shape, functions[cell].shape[1:]
+            require(got == wanted, f"{label(cell)} must have the reference's queries and outputs {wanted}, got {got}")
+            against: _Sample | None = everywhere
+            if cell in of_reference:
+                others = [functions[other] for other in of_reference if other != cell]
+                against = _reference(others, reference) if others else None
+            measures = _measures(_Sample.of(functions[cell]), against)
+            rows += _rows(cell, reference, regions[cell], measures)
+    return pd.DataFrame(rows, columns=[*CELL_TYPES, "region", "reference", *_MEASURES])
+
+
+def summarise_closeness(closeness: pd.DataFrame) -> pd.DataFrame:
+    """One row a method, in first-seen order, over its seeds.
+
+    Columns: `method` and, for every region, `sd_ratio_<region>`, `wasserstein_<region>` and `mean_error_<region>`:
+    geometric means, with `_low` and `_high` for the bounds of a 95 % t interval over seeds, taken in logs. The bounds
+    are NaN with one seed, and where a seed's measure is 0.
+
+    Args:
+        closeness: Rows of one dataset, as `closeness` gives them.
+
+    Raises:
+        ValueError: If there are rows of more than one dataset.
+    """
+    datasets = list(closeness["dataset"].unique())
+    require(len(datasets) <= 1, f"closeness on one dataset is wanted, got {', '.join(datasets)}")
+    rows = [{"method": method, **_summary(group)} for method, group in closeness.groupby("method", sort=False)]
+    return pd.DataFrame(rows, columns=["method", *_summary(closeness.iloc[:0])])
+
+
+def _reference(functions: list[npt.NDArray[np.float32]], name: str) -> _Sample:
+    """The draws of several seeds together."""
+    shapes = {each.shape[1:] for each in functions}
+    require(len(shapes) == 1, f"seeds of the reference {name!r} were asked other queries: {sorted(shapes)}")
+    sample = _Sample.of(np.concatenate(functions))
+    none = f"got none at {(sample.sd == 0).any(axis=1).sum()} of {len(sample.sd)} queries"
+    require(bool((sample.sd > 0).all()), f"the reference {name!r} must have variance at every query, {none}")
+    return sample
+
+
+def _regions(predictions: pd.DataFrame) -> dict[Cell, npt.NDArray[np.str_]]:
+    """The region `[M]` of each query of each cell, in the order of the queries' numbers."""
+    by = list(CELL_TYPES)
+    queries = predictions.drop_duplicates([*by, "query"]).sort_values("query")
+    return {cast(Cell, cell): group.to_numpy(dtype=np.str_) for cell, group in queries.groupby(by)["region"]}
+
+
+def _measures(sample: _Sample, reference: _Sample | None) -> dict[str, Array]:
+    """Those of each query and output `[M, D]`, of which the rows give the means."""
+    if reference is None:
+        return dict.fromkeys(("log_sd_ratio", "wasserstein", "mean_error"), np.full_like(sample.sd, np.nan))
+    with np.errstate(divide="ignore"):
+        log_sd_ratio = np.log(sample.sd / reference.sd)
+    return {
+        "log_sd_ratio": log_sd_ratio,
+        "wasserstein": wasserstein(sample.draws, reference.draws) / reference.sd,
+        "mean_error": np.abs(sample.mean - reference.mean) / reference.sd,
+    }
+
+
+def _rows(
+    cell: Cell, reference: str, regions: npt.NDArray[np.str_], measures: dict[str, Array]
+) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for region in REGIONS:
+        inside = regions == region
+        if inside.any():
+            means = {name: float(values[inside].mean()) for name, values in measures.items()}
+            names = dict(zip(CELL_TYPES, cell, strict=True))
+            sd_ratio = float(np.exp(means["log_sd_ratio"]))
+            rows.append({**names, "region": region, "reference": reference, **means, "sd_ratio": sd_ratio})
+    return rows
+
+
+def _summary(rows: pd.DataFrame) -> dict[str, float]:
+    """The columns of `summarise_closeness` for one method."""
+    columns: dict[str, float] = {}
+    for region in REGIONS:
+        for measure in ("sd_ratio", "wasserstein", "mean_error"):
+            name = f"{measure}_{region}"
+            interval = ratio_interval(rows.loc[rows["region"] == region, measure])
+            columns |= dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
+    return columns
