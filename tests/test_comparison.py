@@ -19,17 +19,22 @@ from variational_bnn.methods import METHODS, FailedError
 from variational_bnn.regions import split
 
 OUTPUT = METHODS["output"]
-CLOCKS = ["fit_seconds", "predict_seconds"]
+CLOCKS = ["fit_seconds", "predict_seconds", "peak_memory"]
 FEW: dict[str, Any] = {"training": Training(steps=20), "num_samples": 10, "progress": False}
 
 
 def _same(left: Comparison, right: Comparison) -> None:
-    """All but the clocks is equal, to the last bit."""
+    """All but the clocks, and the memory, is equal, to the last bit."""
     rows = [comparison.results.drop(columns=CLOCKS) for comparison in (left, right)]
     pd.testing.assert_frame_equal(*rows, check_exact=True)
     pd.testing.assert_frame_equal(left.predictions, right.predictions, check_exact=True)
     pd.testing.assert_frame_equal(left.data, right.data, check_exact=True)
     assert left.settings == right.settings
+    assert set(left.draws) == set(right.draws)
+    for cell, arrays in left.draws.items():
+        assert set(arrays) == set(right.draws[cell])
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(array, right.draws[cell][name])
 
 
 def _table() -> Dataset:
@@ -98,11 +103,11 @@ def test_held_out_rows_are_scored_in_the_regions_of_their_split() -> None:
             density = -0.5 * np.log(2 * np.pi * v) - (mine["y"] - mine["mean"]) ** 2 / (2 * v)
             assert row["log_likelihood"] == pytest.approx(density.mean(), rel=1e-4)
     assert found.table.set_index("method").loc["output", "rmse_between"] > 0
-    assert set(found.plot()) == {"regions", "distance"}
+    assert set(found.plot()) == {"regions", "distance", "reliability"}
 
 
 class _Counter:
-    """A method that notes its seeds, and stops or diverges at some."""
+    """A method that notes its seeds, once a cell, and stops or diverges at some."""
 
     def __init__(self, stop_at: int | None = None, diverge_at: int | None = None) -> None:
         self.seeds: list[int] = []
@@ -113,7 +118,8 @@ class _Counter:
             raise KeyboardInterrupt
         if seed == self.diverge_at:
             raise FailedError("diverged: the loss\nbecame nan")
-        self.seeds.append(seed)
+        if dataset.fourfold is not None:
+            self.seeds.append(seed)
         return OUTPUT(dataset, network, training, seed)
 
 
@@ -219,7 +225,75 @@ def test_any_column_name_is_drawn_as_it_is(tmp_path: Path) -> None:
 def test_the_settings_say_what_made_the_rows(small: Comparison) -> None:
     network = default_network(lecture()).to_dict()
     assert small.settings["network"] == network | {"input_shape": [1], "hidden_units": [50]}
-    assert small.settings["training"] == {"steps": 20, "batch_size": 256, "learning_rate": 0.02}
+    assert small.settings["training"] == dataclasses.asdict(Training(steps=20))
+    assert small.settings["dataset"]["fourfold"] == "lecture_80_0"
     assert small.settings["network"]["likelihood"]["scale"] == 1.0
     assert {"variational-bnn", "tensorflow", "numpy"} <= set(small.settings["versions"])
     assert default_network(_table()).likelihood == Normal()  # Noise that is not known is left to the network.
+
+
+SHORT = Training(steps=300, warmup=300, draws=500)
+
+
+@pytest.fixture(scope="module")
+def referred() -> Comparison:
+    """A line, whose posterior is known in closed form and sampled, and two methods to be measured against it."""
+    network = dataclasses.replace(default_network(lecture()), hidden_units=())
+    dataset = dataclasses.replace(lecture(), fourfold=None)
+    methods = ["prior", "flipout", "hmc", "linear"]
+    settings = {"training": SHORT, "num_samples": 400, "progress": False}
+    return compare(dataset, methods=methods, seeds=[0, 1], network=network, **settings)
+
+
+def test_what_is_exact_is_what_the_others_are_measured_against(referred: Comparison) -> None:
+    assert referred.reference == "linear"
+    table = referred.table.set_index("method")
+    error = np.sqrt(2 / referred.settings["num_samples"])  # Of a difference of means, in sds; a ratio of sds has less.
+    for region in REGIONS:
+        for method in ("hmc", "linear"):  # The closed form's own draws differ from seed to seed, too.
+            assert table.loc[method, f"sd_ratio_{region}"] == pytest.approx(1, abs=3 * error), (method, region)
+            assert table.loc[method, f"wasserstein_{region}"] < 4 * error
+            assert table.loc[method, f"mean_error_{region}"] < 4 * error
+        assert table.loc["prior", f"sd_ratio_{region}"] > 3
+        assert table.loc["prior", f"wasserstein_{region}"] > 3
+    assert set(referred.plot()) == {"regions", "distance", "bands", "reference", "closeness", "traces"}
+
+
+def test_without_the_closed_form_the_reference_is_sampled_and_without_both_there_is_none(referred: Comparison) -> None:
+    def without(*methods: str) -> Comparison:
+        kept = referred.results[~referred.results["method"].isin(methods)]
+        predictions = referred.predictions[~referred.predictions["method"].isin(methods)]
+        draws = {cell: arrays for cell, arrays in referred.draws.items() if cell[1] not in methods}
+        return dataclasses.replace(referred, results=kept, predictions=predictions, draws=draws)
+
+    assert without("linear").reference == "hmc"
+    nothing = without("linear", "hmc")
+    assert nothing.reference is None
+    assert nothing.closeness.empty
+    assert nothing.table.filter(like="wasserstein").isna().all(axis=None)
+    assert not {"reference", "closeness"} & set(nothing.plot())
+
+
+def test_a_line_is_no_reference_for_a_network_with_hidden_units() -> None:
+    found = compare(lecture(), methods=["linear", "output"], seeds=[0], **FEW)
+    assert found.reference is None
+
+
+def test_chains_that_have_not_converged_are_a_row_and_no_reference(tmp_path: Path) -> None:
+    dataset = dataclasses.replace(lecture(), fourfold=None)
+    few = {**FEW, "training": Training(steps=20, warmup=100, draws=20)}
+    found = compare(dataset, methods=["hmc", "flipout"], seeds=[0], directory=tmp_path, **few)
+    rows = found.results[found.results["method"] == "hmc"]
+    assert rows["status"].str.startswith("not converged: R-hat").all()
+    assert rows["epistemic_variance"].isna().all()
+    assert np.isfinite(rows[["r_hat", "ess", "acceptance"]]).all(axis=None)
+    assert found.reference is None
+    assert found.table.filter(like="sd_ratio").isna().all(axis=None)
+    assert "traces" in found.plot()  # To see why.
+    _same(found, Comparison.read(tmp_path))
+    assert found.save(tmp_path / "copy")
+
+
+def test_two_draws_are_the_fewest_that_have_a_variance() -> None:
+    with pytest.raises(ValueError, match="num_samples must be at least 2 for a variance, got 1"):
+        compare(lecture(), **{**FEW, "num_samples": 1})

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import time
 from typing import Any
 
 import by_hand
 import numpy as np
 import pytest
+from scipy import stats
 
 from variational_bnn._keras import tf, tf_keras
-from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Dataset, Network, Training
+from variational_bnn.base import BETWEEN, BEYOND, LEVELS, NEAR, REGIONS, TAU, Dataset, Network, Training
 from variational_bnn.datasets import lecture
 from variational_bnn.epistemic import measure_epistemic_variance
 from variational_bnn.experiment import Cell, run_cell
 from variational_bnn.likelihoods import Normal
-from variational_bnn.methods import METHODS
+from variational_bnn.memory import peak_memory
+from variational_bnn.methods import METHODS, FailedError
 
 SAMPLES = 4000
 RELATIVE_ERROR = np.sqrt(2 / SAMPLES)
@@ -138,7 +141,8 @@ def test_a_cells_rows_are_what_its_posterior_says_of_the_held_out_rows() -> None
     network = Network(input_shape=(2,), output_size=1, hidden_units=(), likelihood=Normal(scale=sigma))
     training = Training(steps=30)
     cell = Cell(method="flipout", seed=3, dataset=dataset, network=network, training=training, num_samples=50)
-    rows, predictions = run_cell(cell)
+    finished = run_cell(cell)
+    rows, predictions = finished.rows, finished.predictions
     posterior = METHODS["flipout"](dataset, network, training, 3)
     f = posterior.sample_functions(dataset.x_test, num_samples=50, seed=3).astype(float)[..., 0]
     y = dataset.y_test[:, 0]
@@ -152,9 +156,10 @@ def test_a_cells_rows_are_what_its_posterior_says_of_the_held_out_rows() -> None
         assert row.aleatoric_variance == pytest.approx(sigma**2, rel=1e-4)
         assert row.rmse == pytest.approx(np.sqrt(((y - f.mean(axis=0))[inside] ** 2).mean()), rel=1e-4)
         assert row.log_likelihood == pytest.approx(log_likelihood[inside].mean(), rel=1e-3)
-        assert (row.parameters, row.status) == (2 * (2 + 1), "ok")
+        assert (row.parameters, row.random_variables, row.status) == (2 * (2 + 1), 2 + 1, "ok")
     np.testing.assert_allclose(predictions["mean"], f.mean(axis=0), rtol=1e-4)
     np.testing.assert_array_equal(predictions["y"], y)
+    np.testing.assert_array_equal(finished.draws["functions"][..., 0], f)
     assert predictions["x"].isna().all()  # Two features have no one x.
 
 
@@ -163,11 +168,102 @@ def test_every_output_has_its_own_predictions() -> None:
     x = rng.normal(size=(20, 1))
     dataset = Dataset(name="d", x=x, y=np.hstack([x, -50 * x]), target_names=("a", "b"))
     network = Network(input_shape=(1,), output_size=2, hidden_units=(), likelihood=Normal())
-    rows, predictions = run_cell(
+    finished = run_cell(
         Cell(method="output", seed=0, dataset=dataset, network=network, training=Training(steps=400), num_samples=2)
     )
+    rows, predictions = finished.rows, finished.predictions
     a, b = (predictions[predictions["output"] == name]["mean"].to_numpy() for name in "ab")
     grid, _ = _grid(x)
     np.testing.assert_allclose(a, grid, atol=0.05)
     np.testing.assert_allclose(b, -50 * grid, atol=2.5)
     assert all(np.isnan([row.rmse, row.log_likelihood]).all() for row in rows)  # Nothing was held out to score.
+
+
+def test_the_scores_of_held_out_rows_are_those_of_the_predictive_in_closed_form() -> None:
+    """Of many draws of an exact posterior: CRPS, coverage, width and joint density of a normal, by hand."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 1))
+    y = 3 * x + 1 + rng.normal(size=(200, 1))
+    held_out = {"x_test": x[60:], "y_test": y[60:], "test_regions": np.repeat([NEAR, BEYOND], [135, 5])}
+    dataset = Dataset(name="line", x=x[:60], y=y[:60], **held_out)
+    network = Network(input_shape=(1,), output_size=1, hidden_units=(), likelihood=Normal(scale=1.0))
+    cell = Cell(method="linear", seed=0, dataset=dataset, network=network, training=Training(), num_samples=20_000)
+    near, beyond = run_cell(cell).rows
+    x, y = x[60:195, 0], y[60:195, 0]
+    train_x, train_y = dataset.x[:, 0], dataset.y[:, 0]
+    features = np.column_stack([np.ones(60), (train_x - train_x.mean()) / train_x.std()])
+    noise = 1 / train_y.std()
+    precision = features.T @ features / noise**2 + np.eye(2)
+    weights = np.linalg.solve(precision, features.T @ (train_y - train_y.mean()) / train_y.std() / noise**2)
+    asked = np.column_stack([np.ones(135), (x - train_x.mean()) / train_x.std()])
+    mean = train_y.mean() + train_y.std() * asked @ weights
+    covariance = train_y.std() ** 2 * asked @ np.linalg.inv(precision) @ asked.T + np.eye(135)
+    sd = np.sqrt(np.diag(covariance))
+    z = (y - mean) / sd
+    crps = sd * (z * (2 * stats.norm.cdf(z) - 1) + 2 * stats.norm.pdf(z) - 1 / np.sqrt(np.pi))
+    assert near.crps == pytest.approx(crps.mean(), rel=0.01)
+    for level in LEVELS:
+        half = stats.norm.ppf((1 + level) / 2)
+        name = f"{100 * level:.0f}"
+        assert getattr(near, f"coverage_{name}") == pytest.approx((np.abs(z) <= half).mean(), abs=0.02)
+        assert getattr(near, f"width_{name}") == pytest.approx(2 * half * sd.mean(), rel=0.02)
+    assert near.log_likelihood == pytest.approx(stats.norm.logpdf(y, mean, sd).mean(), rel=1e-4)
+    order = np.random.default_rng(0).permutation(135)[:130].reshape(13, TAU)
+    joint = [stats.multivariate_normal.logpdf(y[rows], mean[rows], covariance[np.ix_(rows, rows)]) for rows in order]
+    assert near.joint_log_likelihood == pytest.approx(np.sum(joint) / 130, rel=1e-4)
+    assert np.isnan(beyond.joint_log_likelihood)  # Five rows are fewer than are scored together.
+    assert np.isfinite([beyond.crps, beyond.coverage_50, beyond.width_95]).all()
+
+
+@pytest.fixture(scope="module")
+def contracted() -> dict[str, Any]:
+    """The rows near the lecture's data of some methods."""
+    network = Network(input_shape=(1,), output_size=1, likelihood=Normal(scale=1.0))
+    settings: dict[str, Any] = {"dataset": lecture(), "network": network, "num_samples": 200, "seed": 0}
+    methods = ("linear", "flipout", "prior", "output", "hidden")
+    return {name: run_cell(Cell(method=name, training=Training(steps=2000), **settings)).rows for name in methods}
+
+
+def test_four_times_the_data_leave_a_quarter_of_the_variance_of_parameters(contracted: dict[str, Any]) -> None:
+    assert contracted["linear"][0].contraction == pytest.approx(4, rel=0.1)
+    assert 2 < contracted["flipout"][0].contraction < 6
+
+
+def test_no_data_change_what_has_not_seen_them_and_noise_of_units_need_not_shrink(contracted: dict[str, Any]) -> None:
+    assert contracted["prior"][0].contraction == pytest.approx(1, abs=0.2)
+    assert contracted["hidden"][0].contraction < 2.5
+    assert np.isnan(contracted["output"][0].contraction)
+
+
+def test_contraction_is_of_the_variance_near_alone(contracted: dict[str, Any]) -> None:
+    for rows in contracted.values():
+        assert [row.region for row in rows] == list(REGIONS)
+        assert all(np.isnan(row.contraction) for row in rows[1:])
+        assert {row.contraction_status for row in rows} == {"ok"}
+
+
+def test_a_fit_that_fails_with_four_times_the_data_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails_on_more(dataset: Dataset, network: Network, training: Training, seed: int) -> Any:
+        if dataset.fourfold is None:
+            raise FailedError("diverged")
+        return METHODS["linear"](dataset, network, training, seed)
+
+    monkeypatch.setitem(METHODS, "flipout", fails_on_more)
+    network = Network(input_shape=(1,), output_size=1, likelihood=Normal(scale=1.0))
+    near, *others = run_cell(
+        Cell(method="flipout", seed=0, dataset=lecture(), network=network, training=Training(), num_samples=10)
+    ).rows
+    assert (near.status, near.contraction_status) == ("ok", "diverged")
+    assert np.isnan(near.contraction)
+    assert {row.contraction_status for row in others} == {"ok"}
+
+
+def test_the_peak_of_memory_is_what_was_held_at_once_beyond_before() -> None:
+    with peak_memory() as peak:
+        held = np.ones(2**24)  # 128 MiB
+        time.sleep(0.1)
+        del held
+        time.sleep(0.1)
+        assert peak() == pytest.approx(128, abs=30)
+    with peak_memory() as peak:
+        assert peak() < 30

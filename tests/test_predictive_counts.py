@@ -12,9 +12,9 @@ import pytest
 
 from variational_bnn._keras import tf, tf_keras, tfp
 from variational_bnn.base import Network
+from variational_bnn.coherence import num_random_variables
 from variational_bnn.likelihoods import Normal
 from variational_bnn.predictive import sample_functions
-from variational_bnn.sampling import num_random_variables
 
 NETWORK = Network(input_shape=(3,), output_size=2, hidden_units=(6, 5), likelihood=Normal())
 WEIGHTS = (3 + 1) * 6 + (6 + 1) * 5 + (5 + 1) * 4

@@ -12,7 +12,7 @@ from rich.console import Console
 from scipy import stats
 
 from variational_bnn.base import REGIONS, Result
-from variational_bnn.report import LEGEND, tables, verdicts
+from variational_bnn.report import LEGEND, failures, tables, verdicts
 from variational_bnn.results import summarise
 
 
@@ -30,10 +30,15 @@ def _summary(cells: dict[tuple[str, int], tuple[float, ...] | str], **scores: fl
     return summarise(pd.DataFrame([vars(row) for row in rows]))
 
 
-def _printed(summary: pd.DataFrame, about: str = "data") -> list[list[str]]:
+def _lines(table: list[str], name: str) -> list[list[str]]:
+    """The words of a method's lines in a printed table."""
+    return [line.split() for line in table if line.strip().startswith(f"{name} ")]
+
+
+def _printed(summary: pd.DataFrame, about: str = "data", reference: str | None = None) -> list[list[str]]:
     """The lines of each table."""
     printed = []
-    for table in tables(summary, about):
+    for table in tables(summary, about, reference):
         console = Console(width=150, file=io.StringIO())
         console.print(table)
         printed.append(console.file.getvalue().splitlines())
@@ -44,13 +49,13 @@ TWO = {("flipout", 0): (1.0, 0.25, 16.0), ("flipout", 1): (4.0, 1.0, 25.0)}
 
 
 def test_the_table_holds_geometric_means_of_the_sds_and_their_intervals() -> None:
-    (text,) = _printed(_summary(TWO))
+    text, _ = _printed(_summary(TWO))
     assert text[0].strip() == "Epistemic sd on data"
     heading = next(line for line in text if "method" in line)
-    assert heading.split() == ["method", *REGIONS, "noise", "rmse", "fit,", "s"]
+    assert heading.split() == ["method", *REGIONS, "noise", "rmse"]
     row = next(line for line in text if "flipout" in line)
     near, between, beyond = math.sqrt(1 * 2), math.sqrt(0.5 * 1), math.sqrt(4 * 5)
-    assert row.split() == ["flipout", *(f"{v:.2g}" for v in (near, between, beyond, 3.0, 1.25, 2.5))]
+    assert row.split() == ["flipout", *(f"{v:.2g}" for v in (near, between, beyond, 3.0, 1.25))]
     logs = np.log([1.0, 2.0])
     half = stats.t.ppf(0.975, 1) * logs.std(ddof=1) / math.sqrt(2)
     low, high = near * math.exp(-half), near * math.exp(half)
@@ -96,7 +101,62 @@ def test_failures_are_counted() -> None:
     assert some.endswith("(1 seed failed)")
     assert all_ == "b: no seed succeeded (2 seeds failed)"
     row = next(line for line in _printed(_summary(cells))[0] if line.strip().startswith("b "))
-    assert row.split() == ["b", *"------"]
+    assert row.split() == ["b", *"-----"]
+
+
+def test_failures_are_told_by_method_and_seed() -> None:
+    rows = [
+        Result(dataset="d", method="hmc", seed=seed, region=region, status=status, contraction_status=again)
+        for seed, status, again in ((0, "ok", "ok"), (1, "not converged: R-hat 1.2", "ok"), (2, "ok", "diverged"))
+        for region in REGIONS[:1]
+    ]
+    assert failures(pd.DataFrame([vars(row) for row in rows])) == [
+        "hmc, seed 1: not converged: R-hat 1.2",
+        "hmc, seed 2, with four times the data: diverged",
+    ]
+
+
+def test_the_contraction_is_shown_and_said_where_there_is_one() -> None:
+    cells = {("flipout", 0): (1.0, 0.25, 16.0)}
+    text, _ = _printed(_summary(cells, contraction=3.6))
+    assert next(line for line in text if "method" in line).rstrip().endswith("4 x data")
+    assert _lines(text, "flipout")[0][-1] == "3.6"
+    assert verdicts(_summary(cells, contraction=3.6))[0].endswith("; 3.6 times less near it with four times the data")
+    assert "4 x data" not in "".join(_printed(_summary(cells))[0])
+
+
+def test_what_a_fit_costs_is_shown() -> None:
+    costs = {"predict_seconds": 0.5, "parameters": 302, "random_variables": 151, "peak_memory": 12.0}
+    cells = {("flipout", 0): (1.0, 1.0, 1.0)}
+    *_, text = _printed(_summary(cells, **costs))
+    heading = next(line for line in text if "method" in line)
+    assert heading.split() == ["method", "fit,", "s", "predict", "weights", "random", "MiB"]
+    assert _lines(text, "flipout") == [["flipout", "2.5", "0.5", "302", "151", "12"]]
+    *_, text = _printed(_summary(cells, **costs, acceptance=0.8, r_hat=1.004, ess=2395.0))
+    assert next(line for line in text if "method" in line).split()[-3:] == ["accept", "R-hat", "ESS"]
+    assert _lines(text, "flipout")[0][-3:] == ["0.8", "1.004", "2395"]
+
+
+def test_chains_that_disagree_are_named() -> None:
+    cells = {("metropolis", 0): (1.0, 1.0, 1.0)}
+    assert verdicts(_summary(cells, r_hat=1.2))[0].endswith("; chains not converged, R-hat 1.2")
+    assert "converged" not in verdicts(_summary(cells, r_hat=1.005))[0]
+
+
+def test_closeness_is_shown_with_its_intervals_where_there_is_a_reference() -> None:
+    summary = _summary({("flipout", 0): (1.0, 1.0, 1.0), ("output", 0): (0.0, 0.0, 0.0)})
+    for measure, value in (("sd_ratio", 2.5), ("wasserstein", 0.25), ("mean_error", 0.125)):
+        for region in REGIONS:
+            values = {measure: value, f"{measure}_low": value / 5, f"{measure}_high": value * 4}
+            for name, number in values.items():
+                summary[f"{measure}_{region}{name.removeprefix(measure)}"] = [number, math.nan]
+    _, text, _ = _printed(summary, reference="hmc")
+    assert text[0].strip().startswith("Closeness to hmc")
+    assert _lines(text, "flipout") == [["flipout", "sd", "ratio", "2.5", "2.5", "2.5"]]
+    assert _lines(text, "distance")[0] == ["distance", "0.25", "0.25", "0.25"]
+    assert _lines(text, "mean")[0] == ["mean", "error", "0.12", "0.12", "0.12"]
+    assert sum("[0.05, 1]" in line for line in text) == 1
+    assert not _lines(text, "output")  # Nothing is known of it.
 
 
 def test_regions_that_were_not_asked_about_are_left_out() -> None:
@@ -106,15 +166,16 @@ def test_regions_that_were_not_asked_about_are_left_out() -> None:
 
 
 def test_held_out_scores_are_shown_where_there_are_any() -> None:
-    scores = {"rmse": 1.5, "log_likelihood": -123.4}
-    _, text = _printed(_summary({("a", 0): (1.0, 1.0, 1.0), ("b", 0): (1.0, 1.0, 1.0)}, **scores))
-    assert text[0].strip() == "Held-out rows: rmse / log-likelihood per row"
-    assert next(line for line in text if "method" in line).split() == ["method", *REGIONS]
-    for method in "ab":
-        row = next(line for line in text if line.strip().startswith(f"{method} "))
-        assert row.split() == [method, *["1.5", "/", "-123"] * 3]
-    _, near_alone = _printed(_summary({("a", 0): (1.0,)}, **scores))
-    assert next(line for line in near_alone if "method" in line).split() == ["method", "near"]
+    scores = {"rmse": 1.5, "log_likelihood": -123.4, "joint_log_likelihood": -2.5, "crps": 0.75, "width_95": 8.0}
+    scores |= {"coverage_50": 0.48, "coverage_80": 0.8, "coverage_90": 0.91, "coverage_95": 1.0}
+    _, text, _ = _printed(_summary({("a", 0): (1.0, 1.0, 1.0), ("b", 0): (1.0, 1.0, 1.0)}, **scores))
+    assert text[0].strip().startswith("Held-out rows")
+    printed = ["1.5", "-123", "-2.5", "0.75", "48", "80", "91", "100", "8"]
+    assert _lines(text, "a") == [["a", "near", *printed]]
+    assert _lines(text, "b") == [["b", "near", *printed]]
+    assert [line.split() for line in text if line.split()[:1] == ["beyond"]] == [["beyond", *printed]] * 2
+    _, near_alone, _ = _printed(_summary({("a", 0): (1.0,)}, **scores))
+    assert not any(region in line for line in near_alone for region in ("between", "beyond"))
 
 
 @pytest.mark.parametrize("name", ["[bold]loud[/bold].csv", "[/]", "a :smile: b"])
@@ -123,4 +184,4 @@ def test_a_name_is_shown_as_it_is(name: str) -> None:
 
 
 def test_the_legend_explains_every_column() -> None:
-    assert all(f"{word}" in LEGEND for word in (*REGIONS, "noise:", "rmse:", "95 %", "units of y"))
+    assert all(f"{word}" in LEGEND for word in (*REGIONS, "noise:", "rmse:", "4 x data:", "95 %", "units of y"))

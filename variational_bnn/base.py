@@ -33,6 +33,9 @@ LEVELS = (0.5, 0.8, 0.9, 0.95)
 TAU = 10
 """Inputs predicted jointly (Osband et al. 2022, arXiv 2110.04629)."""
 
+MAX_R_HAT, MIN_ESS = 1.01, 400
+"""What Vehtari et al. 2021 (arXiv 1903.08008) ask of Markov chains before anything is concluded from them."""
+
 LARGEST = 1e100
 """Beyond it squares overflow."""
 
@@ -400,7 +403,8 @@ class Result:
         random_variables: Random numbers that make one function.
         fit_seconds: Wall clock.
         predict_seconds: Wall clock, all regions together.
-        peak_memory: Most memory that the process held meanwhile, TensorFlow's own included, MiB.
+        peak_memory: Most memory that the process held meanwhile, beyond what it held before, MiB; what earlier fits
+            had freed is not counted again.
         acceptance: Of Markov chains; NaN for other methods. See `Diagnostics`, also for the next two.
         r_hat: Largest over queries.
         ess: Smallest over queries.

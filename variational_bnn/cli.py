@@ -70,6 +70,8 @@ def commands() -> None:
 @click.option("--prior-scale", default=1.0, show_default=True, help="Of the weights, times the root of the fan-in.")
 @click.option("--noise", help="heteroscedastic, learned, or its sd in units of y.  [default: as known, or the first]")
 @click.option("--steps", default=Training().steps, show_default=True, help="Gradient steps of each fit.")
+@click.option("--warmup", default=Training().warmup, show_default=True, help="Steps of a Markov chain thrown away.")
+@click.option("--draws", default=Training().draws, show_default=True, help="Draws kept of each Markov chain.")
 @click.option("--samples", default=200, show_default=True, help="Draws of each predictive.")
 def compare(**options: Any) -> None:
     """Fit each method to the same data, and show where each is uncertain.
@@ -91,7 +93,7 @@ def compare(**options: Any) -> None:
                 methods=[name.strip() for name in options["methods"].split(",")],
                 seeds=range(options["seeds"]),
                 network=_network(dataset, options),
-                training=Training(steps=options["steps"]),
+                training=Training(steps=options["steps"], warmup=options["warmup"], draws=options["draws"]),
                 num_samples=options["samples"],
                 workers=options["workers"],
                 directory=out,
@@ -155,16 +157,16 @@ def _number(name: str, text: str) -> float:
 
 def _show(found: Comparison, directory: Path) -> None:
     """Print the table and the verdicts, and save the figures."""
-    from variational_bnn.report import LEGEND, tables, verdicts
+    from variational_bnn.report import LEGEND, failures, tables, verdicts
 
     about = found.settings["dataset"]
     seeds = found.results["seed"].nunique()
     described = f"{about['name']}, {about['rows']} training rows, {seeds} seed{'s' if seeds > 1 else ''}"
     console = Console()
-    for table in tables(found.table, described):
+    for table in tables(found.table, described, found.reference):
         console.print(table)
     console.print(LEGEND, style="dim", highlight=False)
-    for line in verdicts(found.table):
+    for line in verdicts(found.table) + failures(found.results):
         console.print(f"- {line}", highlight=False, markup=False)
     for path in found.save(directory):
         click.echo(f"figure {path}")

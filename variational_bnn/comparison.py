@@ -121,11 +121,12 @@ class Comparison:
         results.open_directory(directory, settings=self.settings, data=self.data)
         kept = results.finished_cells(directory)
         by = ["dataset", "method", "seed"]
-        for key, rows in self.results.groupby(by, sort=False):
+        for (dataset, method, seed), rows in self.results.groupby(by, sort=False):
+            key = str(dataset), str(method), int(str(seed))
             if key not in kept:
                 own = (self.predictions[by] == list(key)).all(axis=1)
                 cell = [Result(**{str(name): value for name, value in row.items()}) for row in rows.to_dict("records")]
-                results.append_cell(directory, cell, self.predictions[own], self.draws.get((key[0], key[1], key[2]), {}))
+                results.append_cell(directory, cell, self.predictions[own], self.draws.get(key, {}))
         paths = []
         for name, figure in self.plot().items():
             paths.append(Path(directory) / f"{name}.png")

@@ -14,18 +14,18 @@ _MIB = 2**20
 
 @contextlib.contextmanager
 def peak_memory() -> Iterator[Callable[[], float]]:
-    """Watch the process from now on; call what this gives for the most it has held since, in MiB.
+    """Watch the process; call what this gives for the most it has held since, beyond what it held before, in MiB.
 
-    Looked at a hundred times a second. It is the whole process, TensorFlow and earlier work included: what was freed
-    within it cannot be told from what is used.
+    Looked at a hundred times a second. What earlier work has freed within the process, and is used again, is not
+    counted.
     """
     process, stop = psutil.Process(), threading.Event()
-    peak = process.memory_info().rss
+    before = peak = process.memory_info().rss
 
     def look() -> float:
         nonlocal peak
         peak = max(peak, process.memory_info().rss)
-        return peak / _MIB
+        return (peak - before) / _MIB
 
     def watch() -> None:
         while not stop.wait(_PERIOD):

@@ -104,7 +104,8 @@ class LinearisedNetwork(RandomNetwork):
         """Move along the tangent by a normal step for each draw."""
         noise = tf.random.stateless_normal([block, self.space.size], seed)[: tf.shape(inputs)[0]]
         steps = tf.matmul(noise, self.root, transpose_b=True)
-        with tf.autodiff.ForwardAccumulator(at := tf.zeros_like(steps) + self.loc, steps) as tangent:
+        at = tf.zeros_like(steps) + self.loc
+        with tf.autodiff.ForwardAccumulator(at, steps) as tangent:
             outputs = self.space.outputs(at, inputs)
         return outputs + tangent.jvp(outputs)
 

@@ -7,12 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from variational_bnn._keras import tf, tfp
-from variational_bnn.base import Dataset, Network, Training
+from variational_bnn.base import MAX_R_HAT, MIN_ESS, Dataset, Network, Training
 from variational_bnn.methods._chains import WINDOW, Window, log_posterior, prior_draws, run, windows
 from variational_bnn.methods._fitting import FailedError, FittedPosterior, Problem
-
-MAX_R_HAT, MIN_ESS = 1.01, 400
-"""The gate: what Vehtari et al. 2021 (arXiv 1903.08008) ask of chains before anything is concluded from them."""
 
 MAX_TREE_DEPTH = 10
 TARGET_ACCEPTANCE = 0.8

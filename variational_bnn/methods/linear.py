@@ -39,7 +39,7 @@ def linear(dataset: Dataset, network: Network, training: Training, seed: int) ->
     one_output = dataclasses.replace(problem.network, output_size=1, likelihood=Normal(scale=1.0))
     prior_precision = np.diag((known or 1.0) ** 2 / WeightSpace.of(one_output).prior_scales ** 2)
     precision = features.T @ features + prior_precision
-    mean: Array = np.linalg.solve(precision, features.T @ y)
+    mean = np.linalg.inv(precision) @ (features.T @ y)
     shape, rate = NOISE_PRIOR
     return LinearPosterior(
         mean=mean,
