@@ -30,7 +30,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.console import Console
@@ -56,7 +55,7 @@ POSITIONS = np.linspace(-1.2, 1.2, 300)
 LIMIT = "infinite width"
 COMPARED = ("hmc", "flipout", "local_reparameterization", "dropout", "ensemble", "laplace", "prior")
 MEAN_FIELD = ("flipout", "local_reparameterization")
-STEPS, MEMBERS, SAMPLES = 40_000, 20, 2_000
+STEPS, MEMBERS, SAMPLES = 100_000, 20, 2_000
 MANY_TIMES = 10.0
 
 
@@ -67,12 +66,14 @@ class Setting:
     Attributes:
         layers: Hidden layers.
         sigma_w: Of the weights' prior.
-        draws: Of each chain of hmc, after a warm-up of 1,000: enough for its gate.
+        draws: Of each chain of hmc; with the warm-up, enough for its gate.
+        warmup: Of each chain of hmc.
     """
 
     layers: int
     sigma_w: float
     draws: int
+    warmup: int = 1000
 
 
 SETTINGS = (
@@ -164,8 +165,9 @@ def read(folder: Path, setting: Setting) -> vbnn.Dataset:
     y = y.reshape(len(x), 1)
     mean, _ = infinite_width(setting, x, y)
     regions = RegionMap.of(x).label(diagonal())
-    held_out = {"x_test": diagonal(), "y_test": mean, "test_regions": regions}
-    return vbnn.Dataset(name="two_clusters", x=x, y=y, noise_scale=NOISE, **held_out)
+    return vbnn.Dataset(
+        name="two_clusters", x=x, y=y, noise_scale=NOISE, x_test=diagonal(), y_test=mean, test_regions=regions
+    )
 
 
 def network_of(setting: Setting) -> vbnn.Network:
@@ -221,18 +223,19 @@ def arc_cosine(setting: Setting, a: Array, b: Array) -> Array:
 # One method
 
 
-def run(folder: Path, setting: Setting, method: str) -> tuple[Row, Array]:
+def run(folder: Path, setting: Setting, method: str, steps: int = STEPS) -> tuple[Row, Array]:
     """Fit a method and measure it: its row, and its epistemic sd along the diagonal, NaN if the fit failed."""
     dataset, start = read(folder, setting), time.perf_counter()
-    mean, limit = infinite_width(setting, dataset.x, dataset.y)
+    _, limit = infinite_width(setting, dataset.x, dataset.y)
     row = Row(layers=setting.layers, sigma_w=setting.sigma_w, method=method)
     if method == LIMIT:
         return measured(row, dataset, limit, limit), limit
     try:
         with units_of(setting):
-            posterior = fit(dataset, setting, method, STEPS)
+            posterior = fit(dataset, setting, method, steps)
     except FailedError as error:
-        return dataclasses.replace(row, status=str(error), seconds=time.perf_counter() - start), np.full_like(limit, np.nan)
+        row = dataclasses.replace(row, status=str(error), seconds=time.perf_counter() - start)
+        return row, np.full_like(limit, np.nan)
     seconds, samples = time.perf_counter() - start, 4 * setting.draws if method == "hmc" else SAMPLES
     predictive = posterior.predict(diagonal(), num_samples=samples, seed=0)
     fitted = posterior.predict(dataset.x, num_samples=samples, seed=0).mean
@@ -241,7 +244,7 @@ def run(folder: Path, setting: Setting, method: str) -> tuple[Row, Array]:
         row = dataclasses.replace(row, r_hat=found.r_hat, ess=found.ess)
     if method in MEAN_FIELD:
         with units_of(setting):
-            half = fit(dataset, setting, method, STEPS // 2)
+            half = fit(dataset, setting, method, steps // 2)
         row = dataclasses.replace(row, elbo=elbo(posterior, dataset), elbo_half=elbo(half, dataset))
     sd = np.sqrt(predictive.epistemic_variance[:, 0])
     return measured(row, dataset, sd, limit), sd
@@ -249,7 +252,7 @@ def run(folder: Path, setting: Setting, method: str) -> tuple[Row, Array]:
 
 def fit(dataset: vbnn.Dataset, setting: Setting, method: str, steps: int) -> Posterior:
     """The method's posterior, in the units of the context."""
-    training = vbnn.Training(steps=steps, members=MEMBERS, warmup=1000, draws=setting.draws)
+    training = vbnn.Training(steps=steps, members=MEMBERS, warmup=setting.warmup, draws=setting.draws)
     return METHODS[method](dataset, network_of(setting), training, 0)
 
 
@@ -284,7 +287,7 @@ def elbo(posterior: Posterior, dataset: vbnn.Dataset) -> float:
 def table(rows: Sequence[Row]) -> Table:
     """What is read first."""
     found = Table()
-    for heading in ("layers", "sigma_w", "method", "at", "between", "ratio", "wanted", "met", "limit's sd over its own"):
+    for heading in ("layers", "sigma_w", "method", "at", "between", "ratio", "wanted", "met", "limit / method"):
         found.add_column(heading, justify="left" if heading == "method" else "right")
     for row in rows:
         low, high = row.bounds
@@ -308,22 +311,20 @@ Curves = dict[tuple[int, float], dict[str, Array]]
 
 def draw(curves: Curves, positions: tuple[float, float]) -> Figure:
     """Epistemic sd along the diagonal: a panel for each setting, a line for each method."""
-    figure = Figure(figsize=(13, 4.6 * math.ceil(len(curves) / 2) + 0.8), layout="constrained")
-    panels: npt.NDArray[np.object_] = figure.subplots(-(-len(curves) // 2), 2, sharex=True, squeeze=False)
+    height = math.ceil(len(curves) / 2)
+    figure = Figure(figsize=(13, 4.6 * height + 0.8), layout="constrained")
+    panels = figure.subplots(height, min(2, len(curves)), squeeze=False)
     looks = _axes.styles(method for method in COMPARED if method not in ("hmc", "prior"))
-    for ax, ((layers, sigma_w), lines) in itertools.zip_longest(panels.flat, curves.items(), fillvalue=((0, 0.0), {})):
-        if not lines:
-            ax.set_axis_off()
-            continue
-        draw_panel(ax, lines, looks)
+    for ax in panels.flat[len(curves) :]:
+        ax.set_axis_off()
+    for ax, ((layers, sigma_w), lines) in zip(panels.flat, curves.items(), strict=False):
         for position in positions:
             ax.axvspan(position - 0.2, position + 0.2, color=_axes.LIGHT, alpha=0.4, linewidth=0)
+        draw_panel(ax, lines, looks)
         title = f"{layers} hidden layer{'s' if layers > 1 else ''}, $\\sigma_w$ = {sigma_w:.3g}"
         ax.set_title(title, loc="left", fontsize=_axes.TITLE)
-    for ax in panels[:, 0]:
-        ax.set_ylabel("epistemic sd of y", fontsize=_axes.TEXT)
-    for ax in panels[-1]:
         ax.set_xlabel("both coordinates; grey: the clusters", fontsize=_axes.TEXT)
+        ax.set_ylabel("epistemic sd of y", fontsize=_axes.TEXT)
     handles = panels[0, 0].get_lines()
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=_axes.TEXT)
     return figure
@@ -343,15 +344,21 @@ def draw_panel(ax: Axes, lines: dict[str, Array], looks: dict[str, _axes.Style])
             ax.plot(POSITIONS, sd, line, color=colour, linewidth=width, label=method)
 
 
+class Refused(click.ClickException):
+    """One line on standard error, and exit status 2."""
+
+    exit_code = 2
+
+
 @click.command()
 @click.option("--out", default=OUT, show_default=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
-@click.option("--settings", default=len(SETTINGS), type=click.IntRange(1, len(SETTINGS)), help="Only the first so many.")
+@click.option("--settings", default=4, show_default=True, type=click.IntRange(1, 4), help="Only the first so many.")
 def main(out: Path, workers: int, settings: int) -> None:
     """Measure, print a table, and write its rows, the curves and the figure."""
     folder = os.environ.get(VARIABLE)
     if not folder or not (Path(folder) / "two_clusters" / "origin_x.txt").is_file():
-        raise click.ClickException(f"{VARIABLE} must be set to a folder that holds two_clusters/origin_x.txt")
+        raise Refused(f"{VARIABLE} must be set to a folder that holds two_clusters/origin_x.txt")
     console, asked = Console(), SETTINGS[:settings]
     cells = sorted(itertools.product(asked, (*COMPARED, LIMIT)), key=lambda cell: (cell[1] != "hmc", -cell[0].layers))
     found: dict[tuple[int, float, str], tuple[Row, Array]] = {}

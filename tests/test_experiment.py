@@ -220,7 +220,7 @@ def contracted() -> dict[str, Any]:
     """The rows near the lecture's data of some methods."""
     network = Network(input_shape=(1,), output_size=1, likelihood=Normal(scale=1.0))
     settings: dict[str, Any] = {"dataset": lecture(), "network": network, "num_samples": 200, "seed": 0}
-    methods = ("linear", "flipout", "prior", "output", "hidden")
+    methods = ("linear", "flipout", "prior", "output", "hidden", "dropout")
     return {name: run_cell(Cell(method=name, training=Training(steps=2000), **settings)).rows for name in methods}
 
 
@@ -232,6 +232,7 @@ def test_four_times_the_data_leave_a_quarter_of_the_variance_of_parameters(contr
 def test_no_data_change_what_has_not_seen_them_and_noise_of_units_need_not_shrink(contracted: dict[str, Any]) -> None:
     assert contracted["prior"][0].contraction == pytest.approx(1, abs=0.2)
     assert contracted["hidden"][0].contraction < 2.5
+    assert contracted["dropout"][0].contraction < 2  # The masks are as random as before.
     assert np.isnan(contracted["output"][0].contraction)
 
 

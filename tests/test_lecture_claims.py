@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 
 import numpy as np
@@ -91,3 +92,27 @@ def test_stochastic_units_are_measured_and_named_for_what_they_are(trained: Comp
     assert rows["train_rmse"].max() < 7.4 / 2  # It fits, though less well than the others.
     (verdict,) = (line for line in verdicts(trained.table) if line.startswith("hidden: "))
     assert "not uncertainty about parameters" in verdict
+
+
+@pytest.fixture(scope="module")
+def exact() -> Comparison:
+    alone = dataclasses.replace(lecture(), fourfold=None)
+    return compare(alone, methods=["hmc", "flipout", "prior"], seeds=[0, 1], progress=False)
+
+
+def test_the_exact_posterior_is_uncertain_in_the_gap_too(exact: Comparison) -> None:
+    """What mean-field posteriors cannot be (Foong et al. 2020): the architecture is not to blame."""
+    table = exact.table.set_index("method")
+    assert exact.reference == "hmc"
+    assert table.loc["hmc", "between_near"] > 2
+    assert table.loc["flipout", "between_near"] < 1
+    assert table.loc["hmc", "beyond_near"] > 10
+
+
+def test_mean_field_is_too_uncertain_near_the_data_and_too_certain_in_the_gap(exact: Comparison) -> None:
+    table = exact.table.set_index("method")
+    assert table.loc["flipout", "sd_ratio_near"] > 2
+    assert table.loc["flipout", "sd_ratio_between"] < 1
+    for region in REGIONS:
+        itself, mean_field, prior = (table.loc[name, f"wasserstein_{region}"] for name in ("hmc", "flipout", "prior"))
+        assert itself < 0.3 < mean_field < prior

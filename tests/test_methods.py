@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 from scipy.integrate import trapezoid
 
-from variational_bnn.base import REGIONS, Dataset, Network, Training
-from variational_bnn.datasets import lecture
+from variational_bnn.base import BEYOND, NEAR, Dataset, Network, Training
 from variational_bnn.experiment import Cell, Finished, run_cell
 from variational_bnn.likelihoods import Normal
 from variational_bnn.methods import METHODS, FailedError
@@ -26,7 +25,7 @@ Y = (SHIFT + SCALE * np.sin(3 * X[:, 0]) + NOISE * RNG.normal(size=N))[:, None]
 DATASET = Dataset(name="made", x=X, y=Y)
 UNITS = 16
 NETWORK = Network(input_shape=(2,), output_size=1, hidden_units=(UNITS,), likelihood=Normal(scale=NOISE))
-TRAINING = Training(steps=1000, batch_size=64, learning_rate=0.03, warmup=300, draws=700, thinning=10)
+TRAINING = Training(steps=1000, batch_size=32, learning_rate=0.03, warmup=300, draws=700, thinning=10)
 SHORT = Training(steps=20, batch_size=16, warmup=1, draws=4, thinning=1)
 
 WEIGHTS = 4 * UNITS + 1
@@ -61,10 +60,9 @@ def _fitted(name: str) -> Any:
     return METHODS[name](DATASET, NETWORK, TRAINING, 0)
 
 
+@functools.cache
 def _cell(name: str, network: Network = NETWORK, training: Training = SHORT) -> Finished:
-    return run_cell(
-        Cell(method=name, seed=0, dataset=DATASET, network=network, training=training, num_samples=10)
-    )
+    return run_cell(Cell(method=name, seed=0, dataset=DATASET, network=network, training=training, num_samples=10))
 
 
 def test_every_method_is_counted() -> None:
@@ -196,26 +194,27 @@ def test_known_noise_stays_what_the_network_says(name: str) -> None:
         np.testing.assert_allclose(noise, NOISE, rtol=1e-5)
 
 
-@functools.cache
-def _after_a_short_fit(name: str, seed: int, _: int = 0) -> Any:
-    """Some draws, or of chains that are too short to be a posterior the whole trace."""
-    try:
-        return METHODS[name](DATASET, NETWORK, SHORT, seed).sample_functions(X, num_samples=4, seed=1)
-    except FailedError as error:
-        assert name == "hmc"
-        assert error.diagnostics is not None
-        return error.diagnostics.trace
+def _after_a_short_fit(name: str, seed: int) -> Any:
+    """Some draws, or of `hmc`, whose chains are too short to be a posterior, the whole trace."""
+    short = dataclasses.replace(SHORT, batch_size=N) if name == "sgld" else SHORT  # Its batches take long to compile.
+    if name != "hmc":
+        return METHODS[name](DATASET, NETWORK, short, seed).sample_functions(X, num_samples=4, seed=1)
+    with pytest.raises(FailedError) as refused:
+        METHODS[name](DATASET, NETWORK, SHORT, seed)
+    assert refused.value.diagnostics is not None
+    return refused.value.diagnostics.trace
 
 
 @everywhere
 def test_the_same_seed_gives_the_same_posterior_and_another_another(name: str) -> None:
     """Where something in the fit is random: what is exact, or has seen nothing, is the same from all seeds."""
-    first, again, other = (_after_a_short_fit(name, seed, i) for i, seed in enumerate((0, 0, 1)))
+    first = _cell(name).draws["trace"] if name == "hmc" else _after_a_short_fit(name, seed=0)
+    again, other = _after_a_short_fit(name, seed=0), _after_a_short_fit(name, seed=1)
     np.testing.assert_array_equal(first, again)
     assert np.isclose(first, other, rtol=1e-7).all() == (name in NO_SINE)
 
 
-@pytest.mark.parametrize("name", ["flipout", "hidden", "dropout", "ensemble"])
+@pytest.mark.parametrize("name", ["flipout", "hidden", "dropout"])
 def test_the_units_of_the_data_do_not_matter(name: str) -> None:
     """Inputs and targets in other units give the same posterior in those units."""
     other = Dataset(name="made", x=X * [3.0, 1e-3] + [5.0, 2.0], y=7.0 + 0.25 * Y)
@@ -244,7 +243,7 @@ def test_a_diverged_training_says_so(name: str) -> None:
 @pytest.mark.parametrize("name", ["flipout", "ensemble"])
 def test_a_diverged_training_is_a_row(name: str) -> None:
     finished = _cell(name, training=dataclasses.replace(SHORT, learning_rate=1e30))
-    assert [row.region for row in finished.rows] == list(REGIONS[i] for i in (0, 1, 2) if _has(finished, REGIONS[i]))
+    assert {row.region for row in finished.rows} == {row.region for row in _cell(name).rows} >= {NEAR, BEYOND}
     for row in finished.rows:
         assert row.status.startswith("diverged: the loss became")
         assert math.isnan(row.epistemic_variance)
@@ -252,10 +251,6 @@ def test_a_diverged_training_is_a_row(name: str) -> None:
     assert finished.predictions.empty
     assert finished.draws == {}
     assert all(row.status == "ok" for row in _cell(name).rows), "at a rate that is not too high there is a posterior"
-
-
-def _has(finished: Finished, region: str) -> bool:
-    return region in {row.region for row in finished.rows}
 
 
 def test_chains_that_have_not_converged_are_no_reference() -> None:

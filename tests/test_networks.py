@@ -32,7 +32,7 @@ NETWORK = Network(
 SPACE = WeightSpace.of(NETWORK)
 LOC, ROOT = RNG.normal(size=SPACE.size), 0.2 * RNG.normal(size=(SPACE.size, SPACE.size))
 CONSTANT = Network(input_shape=(1,), output_size=1, hidden_units=(), likelihood=Normal(scale=1.0))
-DRAWS = 20_000
+DRAWS = 10_000
 
 
 def _numbered(count: int) -> Any:
@@ -102,6 +102,11 @@ def test_a_plain_call_is_one_member_for_the_batch_and_another_the_next_time() ->
     assert (np.abs(often - 50) < 4.5 * np.sqrt(200 * 0.25 * 0.75)).all()
 
 
+def _functions(model: Any, x: Any, draws: int = DRAWS) -> Array:
+    """Of a model with one output, `[S, N]`."""
+    return sample_functions(model, x, num_samples=draws)[..., 0].astype(np.float64)
+
+
 def _outputs(z: Array, x: npt.NDArray[np.float32]) -> Array:
     """What the network puts out `[N, K]`, in double precision."""
     return SPACE.outputs(tf.constant(z, tf.float64), tf.constant(x.reshape(len(x), -1), tf.float64)).numpy()
@@ -122,14 +127,14 @@ def _agree(draws: Array, mean: Array, covariance: Array) -> bool:
 
 
 def test_the_tangents_functions_are_normal_with_covariance_j_r_rt_jt() -> None:
-    draws = sample_functions(linearised_model(NETWORK, LOC, ROOT), X[:8], num_samples=DRAWS)[..., 0].astype(np.float64)
+    draws = _functions(linearised_model(NETWORK, LOC, ROOT), X[:8])
     root = _jacobian()[:8, 0] @ ROOT
     mean = _outputs(LOC, X[:8])[:, 0]
     assert _agree(draws, mean, root @ root.T)
     turned = _jacobian()[:8, 0] @ ROOT.T
     assert not _agree(draws, mean, turned @ turned.T), "R^T R is another covariance"
     network = sampled_model(NETWORK, LOC + RNG.normal(size=(DRAWS, SPACE.size)) @ ROOT.T)
-    assert not _agree(sample_functions(network, X[:8], num_samples=DRAWS)[..., 0].astype(np.float64), mean, root @ root.T)
+    assert not _agree(_functions(network, X[:8]), mean, root @ root.T)
 
 
 def test_every_draw_of_the_tangent_is_on_it() -> None:
@@ -137,7 +142,7 @@ def test_every_draw_of_the_tangent_is_on_it() -> None:
     jacobian, centre = _jacobian()[:, 0], _outputs(LOC, X)[:, 0]
 
     def off(model: Any) -> Array:
-        draws = sample_functions(model, X, num_samples=20)[..., 0].astype(np.float64) - centre
+        draws = _functions(model, X, draws=20) - centre
         on_it = draws @ np.linalg.pinv(jacobian, rcond=1e-9).T @ jacobian.T
         return np.linalg.norm(draws - on_it, axis=1) / np.linalg.norm(draws, axis=1)
 
@@ -150,13 +155,13 @@ def test_of_a_linear_network_the_tangent_is_the_network() -> None:
     network = Network(input_shape=(1,), output_size=1, hidden_units=(), likelihood=Normal(scale=1.0), prior_scale=2.0)
     loc, root = np.array([0.3, -0.7]), np.array([[1.0, 0.0], [-0.6, 0.5]])
     x = np.linspace(-1, 2, 6)
-    draws = sample_functions(linearised_model(network, loc, root), x, num_samples=DRAWS)[..., 0].astype(np.float64)
+    draws = _functions(linearised_model(network, loc, root), x)
     np.testing.assert_allclose(np.diff(draws, n=2), 0, atol=1e-5)
     features = 2 * np.column_stack([x, np.ones(6)])
     covariance = features @ root @ root.T @ features.T
     assert _agree(draws, features @ loc, covariance)
     sampled = sampled_model(network, loc + RNG.normal(size=(DRAWS, 2)) @ root.T)
-    assert _agree(sample_functions(sampled, x, num_samples=DRAWS)[..., 0].astype(np.float64), features @ loc, covariance)
+    assert _agree(_functions(sampled, x), features @ loc, covariance)
     assert not _agree(draws, features @ loc, 1.1 * covariance)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import by_hand
@@ -58,7 +59,7 @@ def _layers(network: Network, z: by_hand.Array) -> tuple[list[tuple[by_hand.Arra
     sizes = [int(np.prod(network.input_shape)), *network.hidden_units]
     sizes.append(network.output_size * (2 if network.likelihood.scale is None else 1))
     layers, rest = [], network.prior_scale * z.astype(np.float64)
-    for fan_in, units in zip(sizes[:-1], sizes[1:], strict=True):
+    for fan_in, units in itertools.pairwise(sizes):
         kernel, bias, rest = np.split(rest, [fan_in * units, (fan_in + 1) * units])
         kernel = kernel / np.sqrt(fan_in) if network.scale_prior_by_fan_in else kernel
         layers.append((kernel.reshape(fan_in, units), bias))

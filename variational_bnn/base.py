@@ -391,7 +391,7 @@ class Result:
         rmse: Of the mean over the region, units of y; NaN without held-out targets.
         log_likelihood: Mean log predictive density, nats per row; NaN without held-out targets.
         joint_log_likelihood: Mean joint log predictive density of `TAU` rows at a time, nats per row; NaN without as
-            many held-out targets.
+            many held-out targets. From the draws, so an underestimate where their noise is far below their spread.
         crps: Mean continuous ranked probability score, units of y; NaN without held-out targets.
         coverage_50: Share of the held-out targets inside their central 50 % predictive interval (PICP); likewise for
             the other levels.

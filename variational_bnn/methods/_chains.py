@@ -87,7 +87,8 @@ def prior_draws(problem: Problem, chains: int, seed: int) -> npt.NDArray[np.floa
 def diagnose(space: WeightSpace, draws: npt.NDArray[np.float32], x: npt.NDArray[np.float32]) -> tuple[float, float]:
     """Largest split R-hat and smallest effective sample size of the functions at inputs, all in standard units.
 
-    Of weights they would say little: hidden units that change places are other weights and the same function.
+    Of weights they would say little: hidden units that change places are other weights and the same function. Fewer
+    than four draws, the least that can be split, say nothing: NaN. So does one chain of R-hat.
 
     Args:
         space: Of the weights.
@@ -106,9 +107,12 @@ def _functions(space: WeightSpace, draws: npt.NDArray[np.float32], x: npt.NDArra
 
 
 def _of_functions(functions: Array) -> tuple[float, float]:
+    draws, chains = functions.shape[:2]
+    if draws < 4:
+        return np.nan, np.nan
     states = tf.constant(functions, tf.float64)
     ess = tfp.mcmc.effective_sample_size(states, cross_chain_dims=1, filter_beyond_positive_pairs=True)
-    if functions.shape[1] == 1:
+    if chains == 1:
         return np.nan, float(np.min(ess))
     r_hat = tfp.mcmc.potential_scale_reduction(states, independent_chain_ndims=1, split_chains=True)
     return float(np.max(r_hat)), float(np.min(ess))

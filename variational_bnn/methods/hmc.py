@@ -32,7 +32,7 @@ def hmc(dataset: Dataset, network: Network, training: Training, seed: int) -> Fi
     assert found is not None
     if not (found.r_hat <= MAX_R_HAT and found.ess >= MIN_ESS):
         raise FailedError(
-            f"not converged: R-hat {found.r_hat:.3g} (at most {MAX_R_HAT} wanted), effective sample size "
+            f"not converged: R-hat {found.r_hat:.5g} (at most {MAX_R_HAT} wanted), effective sample size "
             f"{found.ess:.0f} (at least {MIN_ESS} wanted); more warm-up or draws may help",
             found,
         )

@@ -46,8 +46,9 @@ def _information(space: WeightSpace, z: Weights, x: Weights) -> Array:
     """Sum over the rows of J^T F J `[P, P]`: the Fisher information of the weights.
 
     F, that of the likelihood's parameters, is the Hessian of KL(p(y given them) || p(y given others)) where they agree.
+    All in double precision: beside much information, the prior's would be lost in rounding.
     """
-    weights = tf.constant(z)
+    weights = tf.constant(z, tf.float64)
 
     @tf.function
     def of_rows(rows: tf.Tensor) -> tf.Tensor:
@@ -65,5 +66,4 @@ def _information(space: WeightSpace, z: Weights, x: Weights) -> Array:
         fisher = outer.batch_jacobian(slope, outputs)
         return tf.tensordot(jacobian, tf.matmul(fisher, jacobian), [[0, 1], [0, 1]])
 
-    parts = [of_rows(tf.constant(x[i : i + ROWS])).numpy().astype(np.float64) for i in range(0, len(x), ROWS)]
-    return np.sum(parts, axis=0)
+    return np.sum([of_rows(tf.constant(x[i : i + ROWS], tf.float64)).numpy() for i in range(0, len(x), ROWS)], axis=0)
