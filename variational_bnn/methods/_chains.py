@@ -111,7 +111,8 @@ def _of_functions(functions: Array) -> tuple[float, float]:
     if draws < 4:
         return np.nan, np.nan
     states = tf.constant(functions, tf.float64)
-    ess = tfp.mcmc.effective_sample_size(states, cross_chain_dims=1, filter_beyond_positive_pairs=True)
+    across = 1 if chains > 1 else None
+    ess = tfp.mcmc.effective_sample_size(states, cross_chain_dims=across, filter_beyond_positive_pairs=True)
     if chains == 1:
         return np.nan, float(np.min(ess))
     r_hat = tfp.mcmc.potential_scale_reduction(states, independent_chain_ndims=1, split_chains=True)
