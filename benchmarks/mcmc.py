@@ -12,6 +12,7 @@ import contextlib
 import csv
 import dataclasses
 import itertools
+import math
 import os
 import subprocess
 import tempfile
@@ -44,7 +45,7 @@ from variational_bnn.weight_space import WeightSpace
 OUT = Path(__file__).parent / "results" / "mcmc.csv"
 PEER = Path(__file__).parent / "peers" / "numpyro_nuts.py"
 CHAIN_METHODS = ("vectorized", "parallel")
-TURNS = 3
+TURNS = 9
 TRAINING = vbnn.Training(chains=4, warmup=1000, draws=1000)
 QUERIES = 60
 TARGET = 1.0
@@ -54,13 +55,18 @@ ERRORS = 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One comparison of medians over the turns; `theirs` may be a limit, and the target is of the ratio."""
+    """One comparison of medians over the turns; `theirs` may be a limit, and the target is of the ratio.
+
+    `lowest` and `highest` are of the turns' own ratios: what another run may well find.
+    """
 
     what: str
     unit: str
     ours: float
     theirs: float
     ratio: float
+    lowest: float = math.nan
+    highest: float = math.nan
     target: float | None = None
 
     @property
@@ -191,7 +197,10 @@ def rows_of(own: list[Run], peer: list[Run]) -> Iterator[Row]:
     for compiling, quantile in itertools.product((False, True), (0.0, 0.5)):
         here, there = (rate(runs, quantile, compiling=compiling) for runs in (own, peer))
         what = f"{'median' if quantile else 'worst'} query, {'with' if compiling else 'without'} compilation"
-        yield Row(what=what, unit="ESS/s", ours=here, theirs=there, ratio=here / there, target=TARGET)
+        by_turn = ([rate([run], quantile, compiling=compiling) for run in runs] for runs in (own, peer))
+        turns = [one / other for one, other in zip(*by_turn, strict=True)]
+        spread = {"lowest": min(turns), "highest": max(turns)}
+        yield Row(what=what, unit="ESS/s", ours=here, theirs=there, ratio=here / there, target=TARGET, **spread)
     measures: dict[str, tuple[str, Callable[[Run], float]]] = {
         "worst query": ("ESS", lambda run: run.ess.min()),
         "largest R-hat": ("", lambda run: r_hat(run.functions)),
@@ -220,12 +229,13 @@ def table(rows: list[Row], title: str) -> Table:
     """All rows."""
     found = Table(title=title, title_justify="left")
     found.add_column("what")
-    for heading in ("ours", "theirs", "ratio", "target", "met"):
+    for heading in ("ours", "theirs", "ratio", "by turn", "target", "met"):
         found.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         values = (f"{value:.4g} {row.unit}".strip() for value in (row.ours, row.theirs))
         target = "" if row.target is None else f"{row.target:g}"
-        found.add_row(row.what, *values, f"{row.ratio:.3g}", target, row.met)
+        turns = "" if math.isnan(row.lowest) else f"{row.lowest:.2g}..{row.highest:.2g}"
+        found.add_row(row.what, *values, f"{row.ratio:.3g}", turns, target, row.met)
     return found
 
 

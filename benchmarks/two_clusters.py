@@ -259,16 +259,16 @@ def fit(dataset: vbnn.Dataset, setting: Setting, method: str, steps: int) -> Pos
 def measured(row: Row, dataset: vbnn.Dataset, sd: Array, limit: Array) -> Row:
     """The row with what the sd `[300]` along the diagonal says."""
     variance, relative = sd**2, limit / sd
-    ends = [int(np.abs(POSITIONS - position).argmin()) for position in cluster_positions(dataset)]
+    along = positions_of(dataset)
+    ends = [int(np.abs(POSITIONS - cluster.mean()).argmin()) for cluster in (along[along < 0], along[along > 0])]
     middle = [len(POSITIONS) // 2 - 1, len(POSITIONS) // 2]  # The origin is halfway between these two.
     at, between = (float(np.sqrt(variance[places].mean())) for places in (ends, middle))
     return dataclasses.replace(row, at=at, between=between, lowest=float(relative.min()), highest=float(relative.max()))
 
 
-def cluster_positions(dataset: vbnn.Dataset) -> tuple[float, float]:
-    """Where along the diagonal the clusters' means are."""
-    along = dataset.x.mean(axis=1)
-    return float(along[along < 0].mean()), float(along[along > 0].mean())
+def positions_of(dataset: vbnn.Dataset) -> Array:
+    """The inputs `[N]`, projected on the diagonal."""
+    return np.asarray(dataset.x.mean(axis=1))
 
 
 def elbo(posterior: Posterior, dataset: vbnn.Dataset) -> float:
@@ -286,14 +286,16 @@ def elbo(posterior: Posterior, dataset: vbnn.Dataset) -> float:
 
 def table(rows: Sequence[Row]) -> Table:
     """What is read first."""
-    found = Table()
+    found = Table(box=None)
     for heading in ("layers", "sigma_w", "method", "at", "between", "ratio", "wanted", "met", "limit / method"):
-        found.add_column(heading, justify="left" if heading == "method" else "right")
-    for row in rows:
+        found.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=heading != "method")
+    for row in rows:  # What failed has NaN for its numbers, and why in the file.
         low, high = row.bounds
-        wanted = f"at least {low:.3g}" if low else f"at most {high:.3g}" if high < math.inf else ""
-        numbers = [row.status] * 3 if row.status != "ok" else [f"{v:.2g}" for v in (row.at, row.between, row.ratio)]
-        relative = f"{row.lowest:.2g} to {row.highest:.2g}"
+        wanted = f">= {low:.3g}" if low else f"<= {high:.3g}" if high < math.inf else ""
+        numbers = (
+            [row.status] * 3 if row.status != "ok" else [f"{value:.2g}" for value in (row.at, row.between, row.ratio)]
+        )
+        relative = f"{row.lowest:.2g}..{row.highest:.2g}"
         found.add_row(str(row.layers), f"{row.sigma_w:.3g}", row.method, *numbers, wanted, row.met, relative)
     return found
 
@@ -309,8 +311,8 @@ def write(rows: Sequence[Row], path: Path) -> None:
 Curves = dict[tuple[int, float], dict[str, Array]]
 
 
-def draw(curves: Curves, positions: tuple[float, float]) -> Figure:
-    """Epistemic sd along the diagonal: a panel for each setting, a line for each method."""
+def draw(curves: Curves, along: Array) -> Figure:
+    """Epistemic sd along the diagonal: a panel for each setting, a line for each method; `along` is where data are."""
     height = math.ceil(len(curves) / 2)
     figure = Figure(figsize=(13, 4.6 * height + 0.8), layout="constrained")
     panels = figure.subplots(height, min(2, len(curves)), squeeze=False)
@@ -318,14 +320,14 @@ def draw(curves: Curves, positions: tuple[float, float]) -> Figure:
     for ax in panels.flat[len(curves) :]:
         ax.set_axis_off()
     for ax, ((layers, sigma_w), lines) in zip(panels.flat, curves.items(), strict=False):
-        for position in positions:
-            ax.axvspan(position - 0.2, position + 0.2, color=_axes.LIGHT, alpha=0.4, linewidth=0)
         draw_panel(ax, lines, looks)
+        inside = along[np.abs(along) <= POSITIONS[-1]]
+        ax.plot(inside, [0.02] * len(inside), "|", color="black", markersize=11, transform=ax.get_xaxis_transform())
         title = f"{layers} hidden layer{'s' if layers > 1 else ''}, $\\sigma_w$ = {sigma_w:.3g}"
         ax.set_title(title, loc="left", fontsize=_axes.TITLE)
-        ax.set_xlabel("both coordinates; grey: the clusters", fontsize=_axes.TEXT)
+        ax.set_xlabel("both coordinates; ticks: the data's projections", fontsize=_axes.TEXT)
         ax.set_ylabel("epistemic sd of y", fontsize=_axes.TEXT)
-    handles = panels[0, 0].get_lines()
+    handles = [line for line in panels[0, 0].get_lines() if not str(line.get_label()).startswith("_")]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=_axes.TEXT)
     return figure
 
@@ -333,7 +335,7 @@ def draw(curves: Curves, positions: tuple[float, float]) -> Figure:
 def draw_panel(ax: Axes, lines: dict[str, Array], looks: dict[str, _axes.Style]) -> None:
     """The methods of one setting."""
     sure = np.concatenate([sd for sd in lines.values() if np.isfinite(sd).all()])
-    _axes.log_scale(ax, "y", sure.min() / 1.3, sure.max() * 1.3)
+    _axes.log_scale(ax, "y", sure.min() / 1.8, sure.max() * 1.3)
     _axes.plain(ax)
     for method, sd in lines.items():
         if method in looks:
@@ -378,8 +380,8 @@ def main(out: Path, workers: int, settings: int) -> None:
     console.print(table(rows))
     out.parent.mkdir(parents=True, exist_ok=True)
     write(rows, out)
-    figure = draw(curves, cluster_positions(read(Path(folder), asked[0])))
-    figure.savefig(out.with_suffix(".png"), dpi=_axes.DOTS_PER_INCH)
+    figure = draw(curves, positions_of(read(Path(folder), asked[0])))
+    figure.savefig(out.with_suffix(".png"), dpi=120)
     console.print(f"{out}: {len(rows)} rows; {out.with_suffix('.png')}", highlight=False)
 
 

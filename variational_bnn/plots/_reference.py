@@ -17,6 +17,9 @@ from variational_bnn.plots._panels import label_feature, mark_leaving, panels_of
 
 REFERENCE_COLOUR = "black"
 BAND_ALPHA = 0.3
+WIDE, NARROW = 4.5, 1.8
+"""Of lines: where a method agrees with the reference, it is still seen upon it."""
+
 REACH = 30.0
 """The axis follows the methods up to this many times beyond the reference's own range."""
 
@@ -76,7 +79,7 @@ def _limits(spreads: Iterable[pd.DataFrame], reference: pd.DataFrame) -> tuple[f
 def _draw_panel(ax: Axes, strip: Axes, spread: pd.DataFrame, reference: pd.DataFrame, colour: str) -> None:
     shade_regions(ax, reference["x"].to_numpy(), reference["region"].to_numpy())
     low, high = ax.get_ylim()
-    for table, shade, width in ((spread, colour, 2.2), (reference, REFERENCE_COLOUR, 2.8)):
+    for table, shade, width in ((reference, REFERENCE_COLOUR, WIDE), (spread, colour, NARROW)):
         x, sd = table["x"].to_numpy(), table["sd"].to_numpy()
         name = "reference" if table is reference else "method"
         if (table["highest"] > table["lowest"]).any():
@@ -95,8 +98,8 @@ def _draw_panel(ax: Axes, strip: Axes, spread: pd.DataFrame, reference: pd.DataF
 def _legend(reference: str, seeds: int) -> list[Line2D | Patch]:
     band = Patch(color=GREY, alpha=BAND_ALPHA, linewidth=0, label="smallest to largest of the seeds")
     return [
-        Line2D([], [], color=REFERENCE_COLOUR, linewidth=2.8, label=f"{reference}, the reference"),
-        Line2D([], [], color=GREY, linewidth=2.2, label="geometric mean over seeds" if seeds > 1 else "the method"),
+        Line2D([], [], color=REFERENCE_COLOUR, linewidth=WIDE, label=f"{reference}, the reference"),
+        Line2D([], [], color=GREY, linewidth=NARROW, label="geometric mean over seeds" if seeds > 1 else "the method"),
         *([band] if seeds > 1 else []),
         *region_handles(),
         Line2D(
