@@ -75,7 +75,7 @@ def draws(seed: int = 0, shape: tuple[int, ...] = (5, QUERIES, 1)) -> dict[str, 
     """Functions, and the trace of two chains."""
     rng = np.random.default_rng(seed)
     return {
-        "functions": rng.standard_normal(shape).astype(np.float32),
+        "functions": rng.standard_normal(shape).astype(np.float64),
         "trace": rng.standard_normal((7, 2)),
         "warmup": np.asarray(3),
     }

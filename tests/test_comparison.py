@@ -165,6 +165,11 @@ def test_other_settings_or_data_are_not_mixed_into_a_directory(patched: Any, tmp
     other = dataclasses.replace(lecture(), y=lecture().y + 0.1)
     with pytest.raises(ValueError, match="other training rows"):
         compare(other, methods=["output"], seeds=[0], directory=tmp_path, **FEW)
+    held_out = {"x_test": lecture().x[:3], "y_test": lecture().y[:3], "test_regions": ["near"] * 3}
+    more = dataclasses.replace(lecture().fourfold, y=3 * lecture().fourfold.y)
+    for changed in (dataclasses.replace(lecture(), **held_out), dataclasses.replace(lecture(), fourfold=more)):
+        with pytest.raises(ValueError, match=r"dataset\.(digest|held_out)"):
+            compare(changed, methods=["output"], seeds=[0], directory=tmp_path, **FEW)
     assert counter.seeds == []
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
@@ -297,3 +302,28 @@ def test_chains_that_have_not_converged_are_a_row_and_no_reference(tmp_path: Pat
 def test_two_draws_are_the_fewest_that_have_a_variance() -> None:
     with pytest.raises(ValueError, match="num_samples must be at least 2 for a variance, got 1"):
         compare(lecture(), **{**FEW, "num_samples": 1})
+
+
+def test_scores_do_not_depend_on_where_the_targets_are() -> None:
+    """Single precision would lose a spread of one beside an offset of a billion."""
+    table = dataclasses.replace(_table(), noise_scale=1.0)
+    far = dataclasses.replace(table, y=table.y + 1e9, y_test=table.y_test + 1e9)
+    settings = {**FEW, "num_samples": 100}
+    here, there = (compare(data, methods=["linear", "flipout"], seeds=[0], **settings) for data in (table, far))
+    scores = ["rmse", "log_likelihood", "crps", "coverage_50", "width_95", "epistemic_variance"]
+    np.testing.assert_allclose(there.results[scores], here.results[scores], rtol=2e-3, atol=1e-3)
+
+
+def test_a_prediction_that_is_not_finite_is_a_row_that_says_so() -> None:
+    network = dataclasses.replace(default_network(lecture()), prior_scale=1e30)
+    found = compare(lecture(), methods=["prior", "output"], seeds=[0], network=network, **FEW)
+    assert set(found.results.query("method == 'prior'")["status"]) == {"not finite: a prediction is infinite or NaN"}
+    assert set(found.results.query("method == 'output'")["status"]) == {"ok"}
+
+
+@pytest.mark.parametrize("settings", ["{}", '{"dataset": 1, "network": {}}'])
+def test_settings_of_something_else_are_refused(small: Comparison, tmp_path: Path, settings: str) -> None:
+    small.save(tmp_path)
+    (tmp_path / "settings.json").write_text(settings)
+    with pytest.raises(ValueError, match="is foreign: its settings name no dataset and network"):
+        Comparison.read(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 
 from variational_bnn.datasets import DATASETS, lecture, lecture_sample, load, read_csv, uci
+from variational_bnn.regions import split
 
 
 def _written(folder: Path, text: str) -> Path:
@@ -171,3 +173,12 @@ def test_load_refuses_a_target_that_is_not_to_choose(spec: str) -> None:
     """Named datasets have their own target."""
     with pytest.raises(ValueError, match=f"dataset '{spec}' has its own target, got 'y'"):
         load(spec, "y")
+
+
+def test_four_times_the_rows_are_just_that() -> None:
+    assert lecture().fourfold is not None
+    assert lecture().fourfold.x.shape == (80, 1)
+    for wrong in (lecture(), lecture_sample(79, 0), "x"):
+        with pytest.raises(ValueError, match="fourfold must"):
+            dataclasses.replace(lecture(), fourfold=wrong)
+    assert split(lecture(), gap="x", seed=0).fourfold is None  # Its rows would fill the gap.

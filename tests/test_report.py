@@ -139,8 +139,11 @@ def test_what_a_fit_costs_is_shown() -> None:
 
 def test_chains_that_disagree_are_named() -> None:
     cells = {("metropolis", 0): (1.0, 1.0, 1.0)}
-    assert verdicts(_summary(cells, r_hat=1.2))[0].endswith("; chains not converged, R-hat 1.2")
-    assert "converged" not in verdicts(_summary(cells, r_hat=1.005))[0]
+    for (r_hat, ess), said in (((1.2, 900.0), "R-hat 1.2, ESS 900"), ((1.0, 50.0), "R-hat 1, ESS 50")):
+        assert verdicts(_summary(cells, r_hat=r_hat, ess=ess))[0].endswith(f"; chains not converged, {said}")
+    assert verdicts(_summary(cells, acceptance=0.2))[0].endswith("; chains not converged, R-hat -, ESS -")
+    assert "converged" not in verdicts(_summary(cells, r_hat=1.005, ess=900.0))[0]
+    assert "converged" not in verdicts(_summary(cells))[0]
 
 
 def test_closeness_is_shown_with_its_intervals_where_there_is_a_reference() -> None:

@@ -44,12 +44,12 @@ def _assert_same_bits(got: dict[str, Any], wanted: dict[str, Any]) -> None:
 
 
 def test_draws_come_back_bit_by_bit(directory: Path) -> None:
-    extreme = np.array([-0.0, 1e-45, 3.4e38, 1 / 3, np.nextafter(1, 2), -7], dtype=np.float32)
+    extreme = np.array([-0.0, 1e-45, 3.4e38, 1 / 3, np.nextafter(1, 2), -7], dtype=np.float64)
     wanted = draws() | {"functions": np.stack([extreme, extreme[::-1]])[:, :, None]}
     wanted["trace"][2] = [np.nan, -np.inf]
     append_cell(directory, rows(), predictions(), wanted)
     _assert_same_bits(read_directory(directory).draws[CELL], wanted)
-    other = wanted | {"functions": np.nextafter(wanted["functions"], np.float32(1))}
+    other = wanted | {"functions": np.nextafter(wanted["functions"], np.float64(1))}
     with pytest.raises(AssertionError):
         _assert_same_bits(read_directory(directory).draws[CELL], other)
 
@@ -85,11 +85,11 @@ def test_other_draws_than_the_cells_are_not_saved(directory: Path) -> None:
     before = contents(directory)
     wrong: list[tuple[dict[str, Any], str]] = [
         ({}, "cannot save lecture / flipout / seed 0: an array 'functions' is wanted, got none"),
-        ({"functions": functions[:, :-1]}, r"must be float32 \[S, 6, 1\], got float32 \[5, 5, 1\]"),
-        ({"functions": functions.repeat(2, axis=2)}, r"got float32 \[5, 6, 2\]"),
-        ({"functions": functions[..., 0]}, r"got float32 \[5, 6\]"),
-        ({"functions": functions[:0]}, r"got float32 \[0, 6, 1\]"),
-        ({"functions": functions.astype(np.float64)}, r"got float64 \[5, 6, 1\]"),
+        ({"functions": functions[:, :-1]}, r"must be float64 \[S, 6, 1\], got float64 \[5, 5, 1\]"),
+        ({"functions": functions.repeat(2, axis=2)}, r"got float64 \[5, 6, 2\]"),
+        ({"functions": functions[..., 0]}, r"got float64 \[5, 6\]"),
+        ({"functions": functions[:0]}, r"got float64 \[0, 6, 1\]"),
+        ({"functions": functions.astype(np.float32)}, r"got float32 \[5, 6, 1\]"),
         ({"functions": functions.astype(object)}, r"got object \[5, 6, 1\]"),
         ({"functions": infinite}, "must be finite, got inf in draw 3, query 2"),
         (draws() | {"weights": functions}, "unknown draws 'weights'; known: functions, trace, warmup"),
@@ -105,7 +105,7 @@ def test_other_draws_than_the_cells_are_not_saved(directory: Path) -> None:
         with pytest.raises(ValueError, match=message) as caught:
             append_cell(directory, rows(), predictions(), arrays)
         assert "\n" not in str(caught.value)
-    with pytest.raises(ValueError, match=r"must be float32 \[S, 0, 0\]"):
+    with pytest.raises(ValueError, match=r"must be float64 \[S, 0, 0\]"):
         append_cell(directory, failed_rows("flipout", 0), pd.DataFrame(), draws())
     assert contents(directory) == before
     append_cell(directory, rows(), predictions(), draws())
@@ -144,9 +144,9 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "other arrays": lambda _: _npz(mine=np.zeros(3)),
     "arrays without names": lambda _: _npz(arr_0=draws()["functions"]),
     "fewer queries": lambda _: _npz(functions=draws()["functions"][:, 1:]),
-    "not finite": lambda _: _npz(functions=draws()["functions"] * np.float32(np.nan)),
-    "other floats": lambda _: _npz(functions=draws()["functions"].astype(np.float64)),
-    "other byte order": lambda _: _npz(functions=draws()["functions"].astype(">f4")),
+    "not finite": lambda _: _npz(functions=draws()["functions"] * np.nan),
+    "other floats": lambda _: _npz(functions=draws()["functions"].astype(np.float32)),
+    "other byte order": lambda _: _npz(functions=draws()["functions"].astype(">f8")),
     "trace without warm-up": lambda _: _npz(functions=draws()["functions"], trace=np.zeros((3, 2))),
     "a member that is no array": lambda _: _with_member("functions", b"text"),
     "a header that is none": lambda _: _with_member("functions.npy", b"\x93NUMPY\x01\x00\x02\x00{\n"),

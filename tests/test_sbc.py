@@ -76,7 +76,7 @@ def test_linear_is_calibrated_and_with_a_wrong_noise_or_prior_it_is_not(known: b
 
 
 def test_the_chains_of_hmc_are_calibrated_and_with_a_wrong_noise_they_are_not() -> None:
-    """All replications at once: each chain is given a dataset of its own, and shares nothing but the step size.
+    """All replications at once: each chain is given a dataset of its own, and shares only the step size and the masses.
 
     Those of the second half have more noise than the sampler is told of. Besides two functions' values, the data's
     log density is ranked, which tells more of the weights (Modrák et al. 2023, arXiv 2211.02383).

@@ -34,10 +34,13 @@ TAU = 10
 """Inputs predicted jointly (Osband et al. 2022, arXiv 2110.04629)."""
 
 MAX_R_HAT, MIN_ESS = 1.01, 400
-"""What Vehtari et al. 2021 (arXiv 1903.08008) ask of Markov chains before anything is concluded from them."""
+"""Of Markov chains, before anything is concluded from them; after Vehtari et al. 2021 (arXiv 1903.08008)."""
 
 LARGEST = 1e100
 """Beyond it squares overflow."""
+
+Draws = npt.NDArray[np.floating[Any]]
+"""In standard units single precision will do; in those of y, an offset may need double."""
 
 ACTIVATIONS = ("elu", "gelu", "linear", "relu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh")
 
@@ -93,10 +96,19 @@ class Dataset:
                 require(high < LARGEST, f"{kind} {name!r} is too large to be standardised: {high:g}")
                 constant = values.min() == values.max()
                 require(not constant, f"{kind} {name!r} is constant over the training rows (always {values[0]:g})")
+        self._check_fourfold()
         known = self.noise_scale is None or is_positive(self.noise_scale)
         require(known, f"noise_scale must be None or > 0, got {self.noise_scale!r}")
         if self.x_test is not None:
             self._check_held_out()
+
+    def _check_fourfold(self) -> None:
+        more = self.fourfold
+        require(more is None or isinstance(more, Dataset), f"fourfold must be a Dataset or None, got {more!r}")
+        if more is not None:
+            (rows, features), outputs = self.x.shape, self.y.shape[1]
+            wanted, got = ([4 * rows, features], [4 * rows, outputs]), (list(more.x.shape), list(more.y.shape))
+            require(got == wanted, f"fourfold must have x and y of shape {wanted}, got {got}")
 
     def _check_held_out(self) -> None:
         require(
@@ -232,7 +244,7 @@ class Predictive:
     epistemic_variance: Array
     aleatoric_variance: Array
     log_likelihood: Callable[[Array, int], Array] = field(repr=False)
-    sampler: Callable[[int], npt.NDArray[np.float32]] = field(repr=False)
+    sampler: Callable[[int], Draws] = field(repr=False)
 
     @property
     def variance(self) -> Array:
@@ -268,7 +280,7 @@ class Predictive:
         require(tau <= len(targets), f"tau must be at most the number of rows, {len(targets)}, got {tau}")
         return self.log_likelihood(targets, tau)
 
-    def sample(self, *, seed: int) -> npt.NDArray[np.float32]:
+    def sample(self, *, seed: int) -> Draws:
         """Draws of y `[S, N, D]`: one from each draw of the posterior, with noise from the seed."""
         require_seed(seed)
         return self.sampler(seed)
@@ -280,7 +292,7 @@ class Predictive:
             epistemic_variance=scale**2 * self.epistemic_variance,
             aleatoric_variance=scale**2 * self.aleatoric_variance,
             log_likelihood=lambda y, tau: self.log_likelihood((y - shift) / scale, tau) - tau * np.log(scale).sum(),
-            sampler=lambda seed: (shift + scale * self.sampler(seed)).astype(np.float32),
+            sampler=lambda seed: shift + scale * self.sampler(seed),
         )
 
 
@@ -291,7 +303,7 @@ class Diagnostics:
     Attributes:
         acceptance: Mean acceptance rate, or the mean of what NUTS has in its place.
         r_hat: Split R-hat (Gelman et al. 2013) of the functions, the largest over the queries of the dataset and the
-            outputs; 1 where the chains agree. NaN with one chain.
+            outputs; 1 where the chains agree. NaN with one chain, or fewer than four draws.
         ess: Effective sample size of the functions, of all chains together, the smallest likewise.
         trace: Log posterior density `[steps, chains]`, up to a constant, of the warm-up and the kept draws.
         warmup: Steps of the trace that are warm-up.
@@ -326,7 +338,7 @@ class Posterior(Protocol):
         """The predictive at `[N, F]` inputs from S draws."""
         ...
 
-    def sample_functions(self, x: Array, *, num_samples: int, seed: int) -> npt.NDArray[np.float32]:
+    def sample_functions(self, x: Array, *, num_samples: int, seed: int) -> Draws:
         """Coherent draws `[S, N, D]` of E[y given x, draw]."""
         ...
 
@@ -342,7 +354,7 @@ class Training:
         dropout_rate: Of the hidden units, for `dropout`.
         members: Of an `ensemble`.
         chains: Markov chains, for `hmc`, `metropolis` and `sgld`.
-        warmup: Steps of each chain that are thrown away, in which `hmc` and `metropolis` adapt.
+        warmup: Steps of each chain that are thrown away, in which `hmc` and `metropolis` adapt; in whole hundreds.
         draws: Draws kept of each chain.
         thinning: Steps that `metropolis` and `sgld` make for one of the above; a step of `hmc` is many by itself.
     """
@@ -397,7 +409,8 @@ class Result:
             the other levels.
         width_50: Mean width of those intervals (MPIW), units of y; likewise.
         contraction: Mean epistemic variance near the data over that with four times as much of it, at the same inputs;
-            about 4 for a posterior. NaN in other regions, and where the data cannot be made larger.
+            about 4 where the data settle all parameters. NaN in other regions, and where the data cannot be made
+            larger.
         contraction_status: "ok", or why there is no contraction although the data can be made larger.
         parameters: Trained or sampled numbers.
         random_variables: Random numbers that make one function.

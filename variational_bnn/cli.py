@@ -161,7 +161,7 @@ def _show(found: Comparison, directory: Path) -> None:
 
     about = found.settings["dataset"]
     seeds = found.results["seed"].nunique()
-    described = f"{about['name']}, {about['rows']} training rows, {seeds} seed{'s' if seeds > 1 else ''}"
+    described = f"{about.get('name')}, {len(found.data)} training rows, {seeds} seed{'s' if seeds > 1 else ''}"
     console = Console()
     for table in tables(found.table, described, found.reference):
         console.print(table)

@@ -177,7 +177,8 @@ def num_random_variables(model: tf_keras.Model) -> int:
 
 
 def numbers_a_draw(model: tf_keras.Model) -> int:
-    """How many numbers a draw handles, at most: all of the model's, but one network of those that it may be."""
-    networks = [layer for layer in layers_of(model) if isinstance(layer, SampledNetwork)]
-    unused = sum((layer.count - 1) * layer.space.size for layer in networks)
-    return sum(int(np.prod(variable.shape)) for variable in model.variables) - unused
+    """How many numbers a draw handles, at most: all of the model's, but one weight vector of a whole network."""
+    networks = [layer for layer in layers_of(model) if isinstance(layer, RandomNetwork)]
+    whole = {id(variable) for layer in networks for variable in layer.variables}
+    others = sum(int(np.prod(variable.shape)) for variable in model.variables if id(variable) not in whole)
+    return others + sum(layer.space.size for layer in networks)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -65,6 +66,8 @@ class Comparison:
             ValueError: If a file is missing, foreign or truncated.
         """
         saved = results.read_directory(directory)
+        known = isinstance(saved.settings.get("dataset"), dict) and isinstance(saved.settings.get("network"), dict)
+        require(known, f"{directory} is foreign: its settings name no dataset and network")
         return cls(**{field.name: getattr(saved, field.name) for field in dataclasses.fields(cls)})
 
     @property
@@ -74,7 +77,7 @@ class Comparison:
         `linear` where it is (no hidden units, known noise), else `hmc`, from the seeds whose chains converged.
         """
         network = self.settings["network"]
-        closed_form = not network["hidden_units"] and isinstance(network["likelihood"].get("scale"), float)
+        closed_form = not network.get("hidden_units") and isinstance(network.get("likelihood", {}).get("scale"), float)
         good = set(self.results.loc[self.results["status"] == "ok", "method"])
         return next((name for name in EXACT[0 if closed_form else 1 :] if name in good), None)
 
@@ -250,12 +253,21 @@ def _settings(cell: Cell) -> dict[str, Any]:
             "held_out": dict(held_out),
             "noise_scale": dataset.noise_scale,
             "fourfold": None if dataset.fourfold is None else dataset.fourfold.name,
+            "digest": _digest(dataset),
         },
         "network": cell.network.to_dict(),
         "training": dataclasses.asdict(cell.training),
         "num_samples": cell.num_samples,
         "versions": {package: version(package) for package in _PACKAGES},
     }
+
+
+def _digest(dataset: Dataset) -> str:
+    """Of all rows but those that train, which are kept: other held-out rows give other scores."""
+    more = dataset.fourfold
+    tables = [dataset.x_test, dataset.y_test, dataset.test_regions, more and more.x, more and more.y]
+    found = [hashlib.sha256(np.asarray(table).tobytes()).hexdigest() for table in tables if table is not None]
+    return hashlib.sha256("".join(found).encode()).hexdigest()
 
 
 def _training_rows(dataset: Dataset) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from variational_bnn.base import (
     TAU,
     Dataset,
     Diagnostics,
+    Draws,
     Network,
     Posterior,
     Predictive,
@@ -75,6 +76,12 @@ def run_cell(cell: Cell) -> Finished:
         start = time.perf_counter()
         try:
             posterior = cell.fit(cell.dataset)
+            fitted = time.perf_counter()
+            with np.errstate(over="ignore", invalid="ignore"):
+                predictive = cell.predict(posterior, asked.x)
+            predicted = time.perf_counter()
+            functions = posterior.sample_functions(asked.x, num_samples=cell.num_samples, seed=cell.seed)
+            _require_finite(predictive, functions)
         except FailedError as error:
             failed = dataclasses.replace(
                 common,
@@ -85,19 +92,16 @@ def run_cell(cell: Cell) -> Finished:
             )
             rows = [dataclasses.replace(failed, region=region) for region in asked.inside]
             return Finished(rows=rows, predictions=pd.DataFrame(), draws=_trace(error.diagnostics))
-        fitted = time.perf_counter()
-        predictive = cell.predict(posterior, asked.x)
         common = dataclasses.replace(
             common,
             train_rmse=rmse(cell.dataset.y, cell.predict(posterior, cell.dataset.x).mean),
             parameters=posterior.num_parameters,
             random_variables=posterior.num_random_variables,
             fit_seconds=fitted - start,
-            predict_seconds=time.perf_counter() - fitted,
+            predict_seconds=predicted - fitted,
             peak_memory=peak(),
             **_diagnosed(posterior.diagnostics),
         )
-    functions = posterior.sample_functions(asked.x, num_samples=cell.num_samples, seed=cell.seed)
     scored = _Scored.of(cell, posterior, predictive, asked) if asked.y is not None else None
     rows = [
         dataclasses.replace(
@@ -119,6 +123,12 @@ def run_cell(cell: Cell) -> Finished:
     )
 
 
+def _require_finite(predictive: Predictive, functions: Draws) -> None:
+    parts = predictive.mean, predictive.epistemic_variance, predictive.aleatoric_variance, functions
+    if not all(np.isfinite(part).all() for part in parts):
+        raise FailedError("not finite: a prediction is infinite or NaN")
+
+
 def _diagnosed(found: Diagnostics | None) -> dict[str, Any]:
     return {} if found is None else {"acceptance": found.acceptance, "r_hat": found.r_hat, "ess": found.ess}
 
@@ -137,7 +147,7 @@ class _Scored:
     y: Array
     mean: Array
     log_prob: Array
-    samples: npt.NDArray[np.float32]
+    samples: Draws
     pit: Array
 
     @classmethod

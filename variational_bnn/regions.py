@@ -208,7 +208,8 @@ def split(dataset: Dataset, *, gap: str | None = None, tail: str | None = None, 
     require(len(rest) >= 2, f"the split wants at least 2 training rows, got {len(rest)} of the {len(x)} rows")
     train, test = np.sort(rest), np.concatenate(list(held.values()))
     regions = np.repeat(list(held), [len(rows) for rows in held.values()])
-    return replace(dataset, x=x[train], y=y[train], x_test=x[test], y_test=y[test], test_regions=regions)
+    held_out = {"x_test": x[test], "y_test": y[test], "test_regions": regions}
+    return replace(dataset, x=x[train], y=y[train], fourfold=None, **held_out)
 
 
 def _sorted_by(dataset: Dataset, feature: str, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:

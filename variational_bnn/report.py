@@ -9,7 +9,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
-from variational_bnn.base import BETWEEN, BEYOND, LEVELS, MAX_R_HAT, NEAR, REGIONS, TAU
+from variational_bnn.base import BETWEEN, BEYOND, LEVELS, MAX_R_HAT, MIN_ESS, NEAR, REGIONS, TAU
 
 LATENT_NOISE = ("hidden",)
 """Methods whose draws differ by noise of the units: it need not shrink with more data, nor grow away from it."""
@@ -77,7 +77,7 @@ def _scores(summary: pd.DataFrame) -> Table:
 
 
 def _cost(summary: pd.DataFrame) -> Table:
-    chains = bool(summary["ess"].notna().any())
+    chains = any(_has_chains(row) for _, row in summary.iterrows())
     more = ("accept", "R-hat", "ESS") if chains else ()
     table = _table("Cost of a fit", "fit, s", "predict", "weights", "random", "MiB", *more)
     for _, row in summary.iterrows():
@@ -129,8 +129,14 @@ def _verdict(row: pd.Series[float]) -> str:
     contraction = ""
     if not math.isnan(row["contraction"]):
         contraction = f"; {_short(row['contraction'])} times less near it with four times the data"
-    apart = f"; chains not converged, R-hat {_short(row['r_hat'], 4)}" if row["r_hat"] > MAX_R_HAT else ""
+    apart = ""
+    if _has_chains(row) and not failed and not (row["r_hat"] <= MAX_R_HAT and row["ess"] >= MIN_ESS):
+        apart = f"; chains not converged, R-hat {_short(row['r_hat'], 4)}, ESS {_short(row['ess'])}"
     return f"epistemic variance {', '.join(ratios) or 'near the data alone'}{contraction}{caveat}{apart}{failed}"
+
+
+def _has_chains(row: pd.Series[float]) -> bool:
+    return not all(math.isnan(row[name]) for name in ("acceptance", "r_hat", "ess"))
 
 
 def _with_interval(row: pd.Series[float], name: str, separator: str = " ") -> str:

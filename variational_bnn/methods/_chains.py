@@ -19,8 +19,8 @@ from variational_bnn.weight_space import WeightSpace
 WINDOW = 100
 """Steps a compiled call; between calls of the warm-up a sampler adapts."""
 
-ROWS = 512
-"""Queries whose chains are looked at together."""
+NUMBERS = 2**22
+"""Values of hidden units that are held together, of some queries and all draws of a chain."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,7 +95,8 @@ def diagnose(space: WeightSpace, draws: npt.NDArray[np.float32], x: npt.NDArray[
         draws: `[draws, C, P]` of C chains.
         x: `[M, F]`.
     """
-    parts = [_of_functions(_functions(space, draws, x[i : i + ROWS])) for i in range(0, len(x), ROWS)]
+    rows = max(1, NUMBERS // (len(draws) * max(units for _, units in space.shapes)))
+    parts = [_of_functions(_functions(space, draws, x[i : i + rows])) for i in range(0, len(x), rows)]
     r_hats, sizes = zip(*parts, strict=True)
     return float(np.max(r_hats)), float(np.min(sizes))
 

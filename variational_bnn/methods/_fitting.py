@@ -66,10 +66,10 @@ class FittedPosterior:
         standard = predict(self.model, self.x_units(x), num_samples=num_samples, seed=seed)
         return standard.in_units(shift=self.y_units.shift, scale=self.y_units.scale)
 
-    def sample_functions(self, x: Array, *, num_samples: int, seed: int) -> Functions:
+    def sample_functions(self, x: Array, *, num_samples: int, seed: int) -> Array:
         """Coherent draws `[S, N, D]`, in the units of y."""
         standard = sample_functions(self.model, self.x_units(x), num_samples=num_samples, seed=seed)
-        return (self.y_units.shift + self.y_units.scale * standard).astype(np.float32)
+        return np.asarray(self.y_units.shift + self.y_units.scale * standard)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -37,7 +37,10 @@ def laplace(dataset: Dataset, network: Network, training: Training, seed: int) -
     if space.size > MAX_WEIGHTS:
         raise FailedError(f"laplace wants at most {MAX_WEIGHTS} weights, got {space.size}")
     (mode,) = optimise(problem, prior_draws(problem, 1, seed), training, seed, prior=True)
-    lower = cholesky(np.eye(space.size) + _information(space, mode, problem.x), lower=True)
+    try:
+        lower = cholesky(np.eye(space.size) + _information(space, mode, problem.x), lower=True)
+    except np.linalg.LinAlgError as error:
+        raise FailedError(f"singular: {error}") from error
     root = solve_triangular(lower, np.eye(space.size), lower=True).T
     return problem.posterior(linearised_model(problem.network, mode, root), space.size)
 

@@ -12,7 +12,7 @@ from variational_bnn._keras import tf, tfd
 from variational_bnn.base import Dataset, Network, Predictive, Training
 from variational_bnn.checks import Array, require
 from variational_bnn.likelihoods import Normal
-from variational_bnn.methods._fitting import Problem, Standardiser
+from variational_bnn.methods._fitting import FailedError, Problem, Standardiser
 from variational_bnn.sampling import Functions
 from variational_bnn.weight_space import WeightSpace
 
@@ -28,6 +28,7 @@ def linear(dataset: Dataset, network: Network, training: Training, seed: int) ->
     standard units. Nothing is random but the draws (Bishop 2006, section 3.3; Murphy 2012, section 7.6).
 
     Raises:
+        FailedError: If the features are collinear, to rounding, and the prior is too wide to tell them apart.
         ValueError: If the network does not fit the dataset, or its likelihood is not normal.
     """
     likelihood = network.likelihood
@@ -39,11 +40,15 @@ def linear(dataset: Dataset, network: Network, training: Training, seed: int) ->
     one_output = dataclasses.replace(problem.network, output_size=1, likelihood=Normal(scale=1.0))
     prior_precision = np.diag((known or 1.0) ** 2 / WeightSpace.of(one_output).prior_scales ** 2)
     precision = features.T @ features + prior_precision
-    mean = np.linalg.inv(precision) @ (features.T @ y)
+    try:
+        root = np.linalg.cholesky(np.linalg.inv(precision))
+    except np.linalg.LinAlgError as error:
+        raise FailedError(f"singular: {error}") from error
+    mean = root @ root.T @ (features.T @ y)
     shape, rate = NOISE_PRIOR
     return LinearPosterior(
         mean=mean,
-        root=np.linalg.cholesky(np.linalg.inv(precision)),
+        root=root,
         noise=known,
         shape=shape + len(y) / 2,
         rate=rate + ((y - features @ mean) ** 2).sum(0) / 2 + (mean * (prior_precision @ mean)).sum(0) / 2,
@@ -93,10 +98,10 @@ class LinearPosterior:
         spread = ((features @ self.root) ** 2).sum(1, keepdims=True)
         noise_variance = self.rate / (self.shape - 1) if self.noise is None else np.full(len(self.rate), self.noise**2)
 
-        def sampler(noise_seed: int) -> Functions:
+        def sampler(noise_seed: int) -> Array:
             functions, variances = self._draws(features, num_samples, seed)
             noise = np.random.default_rng([noise_seed, 1]).standard_normal(functions.shape)
-            return (functions + np.sqrt(variances) * noise).astype(np.float32)
+            return np.asarray(functions + np.sqrt(variances) * noise)
 
         standard = Predictive(
             mean=features @ self.mean,
@@ -107,10 +112,10 @@ class LinearPosterior:
         )
         return standard.in_units(shift=self.y_units.shift, scale=self.y_units.scale)
 
-    def sample_functions(self, x: Array, *, num_samples: int, seed: int) -> Functions:
+    def sample_functions(self, x: Array, *, num_samples: int, seed: int) -> Array:
         """Coherent draws `[S, N, D]`, in the units of y."""
         functions, _ = self._draws(_with_one(self.x_units(x)), num_samples, seed)
-        return (self.y_units.shift + self.y_units.scale * functions).astype(np.float32)
+        return np.asarray(self.y_units.shift + self.y_units.scale * functions)
 
     def _draws(self, features: Array, num_samples: int, seed: int) -> tuple[Array, Array]:
         """Functions `[S, N, D]` and noise variances `[S, 1, D]`, in standard units."""

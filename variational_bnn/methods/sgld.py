@@ -23,7 +23,7 @@ def sgld(dataset: Dataset, network: Network, training: Training, seed: int) -> F
 
     z += e/2 gradient of log p(z given x, y) + N(0, e), with e = a (1 + t/b)^-0.55, b the length of the warm-up and a
     the inverse of the largest curvature at the modes (Welling & Teh 2011). Nothing is rejected, so the acceptance is
-    NaN. After the warm-up the steps change so little that all draws count the same.
+    NaN. After the warm-up e stays as it is, so that all draws count the same.
 
     Raises:
         FailedError: If the chains diverge.
@@ -45,7 +45,7 @@ def _langevin(problem: Problem, training: Training, seed: int) -> Iterator[Windo
             tape.watch(z)
             log_prior, log_likelihood = batch_log_posterior(problem, z, training.batch_size, batch_seed)
             density = log_prior + log_likelihood
-        size = first * (1 + time / length) ** -DECAY
+        size = first * (1 + tf.minimum(time / length, 1.0)) ** -DECAY
         noise = tf.random.stateless_normal(z.shape, noise_seed)
         return z + size / 2 * tape.gradient(density, z) + tf.sqrt(size) * noise
 

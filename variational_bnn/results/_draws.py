@@ -55,8 +55,8 @@ def require_draws(problem: str, draws: Draws, shape: tuple[int, int], *, failed:
 
 
 def _require_functions(problem: str, functions: npt.NDArray[Any], shape: tuple[int, int]) -> None:
-    right = functions.dtype == np.float32 and functions.ndim == 3 and len(functions) > 0
-    wanted = f"float32 [S, {shape[0]}, {shape[1]}]"
+    right = functions.dtype == np.float64 and functions.ndim == 3 and len(functions) > 0
+    wanted = f"float64 [S, {shape[0]}, {shape[1]}]"
     require(right and functions.shape[1:] == shape, f"{problem}: functions must be {wanted}, got {_kind(functions)}")
     bad = np.argwhere(~np.isfinite(functions))
     where = f"{functions[tuple(bad[0])]} in draw {bad[0][0]}, query {bad[0][1]}" if len(bad) else ""

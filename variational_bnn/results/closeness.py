@@ -29,11 +29,10 @@ class _Sample:
     sd: Array
 
     @classmethod
-    def of(cls, functions: npt.NDArray[np.float32]) -> _Sample:
+    def of(cls, functions: Array) -> _Sample:
         """Equal draws have an sd of exactly 0: they are centred on the first, not on a mean that is rounded."""
-        draws = functions.astype(np.float64)
-        centred = draws - draws[0]
-        return cls(draws=draws, mean=draws[0] + centred.mean(axis=0), sd=centred.std(axis=0))
+        centred = functions - functions[0]
+        return cls(draws=functions, mean=functions[0] + centred.mean(axis=0), sd=centred.std(axis=0))
 
 
 def closeness(
@@ -41,8 +40,9 @@ def closeness(
 ) -> pd.DataFrame:
     """One row for each region of each cell that went well, where the reference has any such cell of its dataset.
 
-    The reference's draws are those of all its seeds together. For a cell of the reference itself they are those of its
-    other seeds, so that its rows show how close the measures come by chance; NaN with a single seed.
+    The reference's draws are those of all its seeds together, but of the cell's own: so the reference's own rows, which
+    are measured alike, show how close the measures come by chance. With a single seed those are NaN, and all other
+    methods are compared with that seed.
 
     Columns; means are over the region's queries and outputs, and sds are over the draws:
 
@@ -75,14 +75,13 @@ def closeness(
         if not of_reference:
             continue
         everywhere = _reference([functions[cell] for cell in of_reference], reference)
+        without = {seed: [functions[cell] for cell in of_reference if cell[2] != seed] for *_, seed in of_reference}
+        others = {seed: _reference(kept, reference) for seed, kept in without.items() if kept}
         for cell in [cell for cell in cells if cell[0] == dataset]:
             wanted, got = everywhere.sd.shape, functions[cell].shape[1:]
             require(got == wanted, f"{label(cell)} must have the reference's queries and outputs {wanted}, got {got}")
-            against: _Sample | None = everywhere
-            if cell in of_reference:
-                others = [functions[other] for other in of_reference if other != cell]
-                against = _reference(others, reference) if others else None
-            measures = _measures(_Sample.of(functions[cell]), against)
+            alone = None if cell in of_reference else everywhere
+            measures = _measures(_Sample.of(functions[cell]), others.get(cell[2], alone))
             rows += _rows(cell, reference, regions[cell], measures)
     return pd.DataFrame(rows, columns=[*CELL_TYPES, "region", "reference", *_MEASURES])
 
@@ -106,7 +105,7 @@ def summarise_closeness(closeness: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", *_summary(closeness.iloc[:0])])
 
 
-def _reference(functions: list[npt.NDArray[np.float32]], name: str) -> _Sample:
+def _reference(functions: list[Array], name: str) -> _Sample:
     """The draws of several seeds together."""
     shapes = {each.shape[1:] for each in functions}
     require(len(shapes) == 1, f"seeds of the reference {name!r} were asked other queries: {sorted(shapes)}")

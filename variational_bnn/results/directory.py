@@ -62,7 +62,7 @@ class Saved:
             `output` (a target's name), `region`, `distance` (relative to the training inputs' own; 1 is the edge of
             `near`), `x` (NaN unless there is one feature), `y` (the held-out target or NaN), `pit` (its
             probability integral transform or NaN), `mean`, `epistemic_variance` and `aleatoric_variance`.
-        draws: All in memory, of each finished cell that has any, which is every one that is ok: `functions`, float32
+        draws: All in memory, of each finished cell that has any, which is every one that is ok: `functions`, float64
             `[S, M, D]`, coherent draws of E[y given x, draw] at the M queries in the order of their numbers, and D
             outputs in theirs; of Markov chains also `trace`, floats `[steps, chains]`, their log posterior density,
             and `warmup`, how many of its steps are warm-up. A failed cell may have a trace without functions.
