@@ -16,6 +16,8 @@ from variational_bnn.report import verdicts
 
 WEIGHTS = ("reparameterization", "flipout", "local_reparameterization")
 SEEDS = range(3)
+LECTURE = dataclasses.replace(lecture(), fourfold=None)
+"""Without what the contraction is measured with: half the fits."""
 
 
 def fits_and_is_uncertain_beyond_alone(rows: pd.DataFrame) -> bool:
@@ -33,12 +35,12 @@ def fits_and_is_uncertain_beyond_alone(rows: pd.DataFrame) -> bool:
 @pytest.fixture(scope="module")
 def trained() -> Comparison:
     methods = ["deterministic", "output", *WEIGHTS, "hidden"]
-    return compare(lecture(), methods=methods, seeds=SEEDS, progress=False)
+    return compare(LECTURE, methods=methods, seeds=SEEDS, progress=False)
 
 
 @pytest.fixture(scope="module")
 def untrained() -> Comparison:
-    return compare(lecture(), methods=WEIGHTS, seeds=SEEDS, training=Training(steps=1), progress=False)
+    return compare(LECTURE, methods=WEIGHTS, seeds=SEEDS, training=Training(steps=1), progress=False)
 
 
 def _rows(comparison: Comparison, method: str) -> pd.DataFrame:
@@ -96,8 +98,7 @@ def test_stochastic_units_are_measured_and_named_for_what_they_are(trained: Comp
 
 @pytest.fixture(scope="module")
 def exact() -> Comparison:
-    alone = dataclasses.replace(lecture(), fourfold=None)
-    return compare(alone, methods=["hmc", "flipout", "prior"], seeds=[0, 1], progress=False)
+    return compare(LECTURE, methods=["hmc", "flipout", "prior"], seeds=[0, 1], progress=False)
 
 
 def test_the_exact_posterior_is_uncertain_in_the_gap_too(exact: Comparison) -> None:
