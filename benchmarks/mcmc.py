@@ -40,7 +40,6 @@ from variational_bnn.methods import _chains
 from variational_bnn.methods._fitting import Problem
 from variational_bnn.methods.hmc import MAX_TREE_DEPTH, TARGET_ACCEPTANCE, _nuts
 from variational_bnn.regions import QUERY_SEED, queries
-from variational_bnn.weight_space import WeightSpace
 
 OUT = Path(__file__).parent / "results" / "mcmc.csv"
 PEER = Path(__file__).parent / "peers" / "numpyro_nuts.py"
@@ -148,14 +147,14 @@ def ours(problem: Problem, x: npt.NDArray[np.float32], seed: int) -> Run:
         first = time.perf_counter() - start
     assert np.array_equal(again.z, kept[0]), "the same seed gives the same window"
     draws = np.concatenate(kept[_chains.windows(TRAINING.warmup) :])
-    functions = _chains._functions(WeightSpace.of(problem.network), draws, x)[..., 0]
+    functions = _chains._functions(problem.space, draws, x)[..., 0]
     compiling = ends[1] - ends[0] - first
     return Run(functions=functions, seconds=ends[-1] - ends[0], compiling=compiling, ess=effective(functions))
 
 
 def theirs(python: str, problem: Problem, x: npt.NDArray[np.float32], chain_method: str, seed: int) -> tuple[Run, str]:
     """A run of numpyro in a process of its own, and its versions."""
-    space = WeightSpace.of(problem.network)
+    space = problem.space
     (fan_in, units), (_, outputs) = space.shapes
     hidden, last = np.split(space.prior_scales.astype(np.float32), [fan_in * units])
     with tempfile.TemporaryDirectory() as folder:

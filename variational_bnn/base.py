@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from variational_bnn.checks import (
     Array,
+    Floats,
     finite_table,
     is_positive,
     require,
@@ -38,9 +39,6 @@ MAX_R_HAT, MIN_ESS = 1.01, 400
 
 LARGEST = 1e100
 """Beyond it squares overflow."""
-
-Draws = npt.NDArray[np.floating[Any]]
-"""In standard units single precision will do; in those of y, an offset may need double."""
 
 ACTIVATIONS = ("elu", "gelu", "linear", "relu", "selu", "sigmoid", "softplus", "softsign", "swish", "tanh")
 
@@ -244,7 +242,7 @@ class Predictive:
     epistemic_variance: Array
     aleatoric_variance: Array
     log_likelihood: Callable[[Array, int], Array] = field(repr=False)
-    sampler: Callable[[int], Draws] = field(repr=False)
+    sampler: Callable[[int], Floats] = field(repr=False)
 
     @property
     def variance(self) -> Array:
@@ -280,7 +278,7 @@ class Predictive:
         require(tau <= len(targets), f"tau must be at most the number of rows, {len(targets)}, got {tau}")
         return self.log_likelihood(targets, tau)
 
-    def sample(self, *, seed: int) -> Draws:
+    def sample(self, *, seed: int) -> Floats:
         """Draws of y `[S, N, D]`: one from each draw of the posterior, with noise from the seed."""
         require_seed(seed)
         return self.sampler(seed)
@@ -338,7 +336,7 @@ class Posterior(Protocol):
         """The predictive at `[N, F]` inputs from S draws."""
         ...
 
-    def sample_functions(self, x: Array, *, num_samples: int, seed: int) -> Draws:
+    def sample_functions(self, x: Array, *, num_samples: int, seed: int) -> Floats:
         """Coherent draws `[S, N, D]` of E[y given x, draw]."""
         ...
 

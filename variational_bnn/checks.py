@@ -5,11 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+
+Floats = npt.NDArray[np.floating[Any]]
+"""Of either precision: in standard units single will do; in those of y, an offset may need double."""
 
 
 def require(condition: bool, message: str) -> None:

@@ -163,10 +163,11 @@ def _show(found: Comparison, directory: Path) -> None:
     seeds = found.results["seed"].nunique()
     described = f"{about.get('name')}, {len(found.data)} training rows, {seeds} seed{'s' if seeds > 1 else ''}"
     console = Console()
-    for table in tables(found.table, described, found.reference):
+    summary = found.table
+    for table in tables(summary, described, found.reference):
         console.print(table)
     console.print(LEGEND, style="dim", highlight=False)
-    for line in verdicts(found.table) + failures(found.results):
+    for line in verdicts(summary) + failures(found.results):
         console.print(f"- {line}", highlight=False, markup=False)
     for path in found.save(directory):
         click.echo(f"figure {path}")

@@ -18,14 +18,13 @@ from variational_bnn.base import (
     TAU,
     Dataset,
     Diagnostics,
-    Draws,
     Network,
     Posterior,
     Predictive,
     Result,
     Training,
 )
-from variational_bnn.checks import Array
+from variational_bnn.checks import Array, Floats
 from variational_bnn.epistemic import growth_in
 from variational_bnn.memory import peak_memory
 from variational_bnn.methods import METHODS, FailedError
@@ -123,7 +122,7 @@ def run_cell(cell: Cell) -> Finished:
     )
 
 
-def _require_finite(predictive: Predictive, functions: Draws) -> None:
+def _require_finite(predictive: Predictive, functions: Floats) -> None:
     parts = predictive.mean, predictive.epistemic_variance, predictive.aleatoric_variance, functions
     if not all(np.isfinite(part).all() for part in parts):
         raise FailedError("not finite: a prediction is infinite or NaN")
@@ -147,7 +146,7 @@ class _Scored:
     y: Array
     mean: Array
     log_prob: Array
-    samples: Draws
+    samples: Floats
     pit: Array
 
     @classmethod

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import scoringrules
 
-from variational_bnn.checks import Array, is_number, require
-
-Floats = npt.NDArray[np.floating]
+from variational_bnn.checks import Array, Floats, is_number, require
 
 
 def rmse(y: Array, mean: Array) -> float:

@@ -9,17 +9,14 @@ import abc
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from variational_bnn._keras import tf, tf_keras
 from variational_bnn.base import Network
-from variational_bnn.checks import require_count
+from variational_bnn.checks import Floats, require_count
 from variational_bnn.heads import LikelihoodHead
 from variational_bnn.layers import register
 from variational_bnn.likelihoods import likelihood_from_dict
 from variational_bnn.weight_space import WeightSpace
-
-Floats = npt.NDArray[np.floating[Any]]
 
 
 class RandomNetwork(tf_keras.layers.Layer, abc.ABC):

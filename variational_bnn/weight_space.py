@@ -14,6 +14,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from variational_bnn._keras import tf, tf_keras, tfd
 from variational_bnn.base import Network
@@ -54,6 +55,10 @@ class WeightSpace:
     def size(self) -> int:
         """P, how many numbers z holds."""
         return len(self.prior_scales)
+
+    def prior_draws(self, count: int, seed: int) -> npt.NDArray[np.float32]:
+        """Draws of z from the prior, `[count, P]`: where chains, members and searches start."""
+        return np.random.default_rng(seed).standard_normal((count, self.size), dtype=np.float32)
 
     @property
     def num_outputs(self) -> int:

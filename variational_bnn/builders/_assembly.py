@@ -42,7 +42,7 @@ def assemble(
     return VariationalModel(inputs, y, name=name)
 
 
-def dense(units: int, activation: str | None, seed: int, name: str) -> Any:
-    """A dense layer of point weights."""
+def dense(units: int, activation: str | None, seed: int, name: str, **settings: Any) -> Any:
+    """A dense layer of point weights; other settings are Keras's own."""
     spread = tf_keras.initializers.VarianceScaling(seed=seed)
-    return tf_keras.layers.Dense(units, activation, kernel_initializer=spread, name=name)
+    return tf_keras.layers.Dense(units, activation, kernel_initializer=spread, name=name, **settings)

@@ -49,7 +49,7 @@ def windows(steps: int) -> int:
 
 def run(sampler: Sampler, dataset: Dataset, problem: Problem, training: Training, seed: int) -> FittedPosterior:
     """Run the chains, keep their last draws, and diagnose the functions that these are at the dataset's queries."""
-    space = WeightSpace.of(problem.network)
+    space = problem.space
     warmup, kept = windows(training.warmup), windows(training.draws)
     z, trace, acceptance = [], [], []
     for number, window in enumerate(sampler(problem, training, seed)):
@@ -69,19 +69,20 @@ def run(sampler: Sampler, dataset: Dataset, problem: Problem, training: Training
         warmup=warmup * WINDOW,
     )
     model = sampled_model(problem.network, draws.reshape(-1, space.size))
-    return problem.posterior(model, space.size, num_random_variables=space.size, diagnostics=diagnostics)
+    return FittedPosterior(
+        model=model,
+        x_units=problem.x_units,
+        y_units=problem.y_units,
+        num_parameters=space.size,
+        num_random_variables=space.size,
+        diagnostics=diagnostics,
+    )
 
 
 def log_posterior(problem: Problem) -> Callable[[tf.Tensor], tf.Tensor]:
     """The log density of z `[..., P]` given all rows, up to a constant."""
-    space, x, y = WeightSpace.of(problem.network), tf.constant(problem.x), tf.constant(problem.y)
+    space, x, y = problem.space, tf.constant(problem.x), tf.constant(problem.y)
     return lambda z: space.log_prior(z) + space.log_likelihood(z, x, y)
-
-
-def prior_draws(problem: Problem, chains: int, seed: int) -> npt.NDArray[np.float32]:
-    """Where chains start, `[C, P]`: dispersed as the prior is."""
-    size = WeightSpace.of(problem.network).size
-    return np.random.default_rng(seed).standard_normal((chains, size), dtype=np.float32)
 
 
 def diagnose(space: WeightSpace, draws: npt.NDArray[np.float32], x: npt.NDArray[np.float32]) -> tuple[float, float]:

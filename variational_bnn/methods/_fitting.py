@@ -16,6 +16,7 @@ from variational_bnn.coherence import num_random_variables
 from variational_bnn.losses import negative_log_likelihood
 from variational_bnn.predictive import predict, sample_functions
 from variational_bnn.sampling import Functions
+from variational_bnn.weight_space import WeightSpace
 
 STEPS_PER_EXECUTION = 250
 """Steps a compiled call: on few rows nearly all the time is what each call costs besides its steps."""
@@ -108,10 +109,20 @@ class Problem:
             y_units=y_units,
         )
 
-    def posterior(self, model: tf_keras.Model, num_parameters: int, **values: Any) -> FittedPosterior:
-        """A model of standard units as a posterior of the dataset's; values are of its other fields."""
-        fields = {"num_random_variables": num_random_variables(model), "num_parameters": num_parameters, **values}
-        return FittedPosterior(model=model, x_units=self.x_units, y_units=self.y_units, **fields)
+    @property
+    def space(self) -> WeightSpace:
+        """Of the network's weights."""
+        return WeightSpace.of(self.network)
+
+    def posterior(self, model: tf_keras.Model, num_parameters: int) -> FittedPosterior:
+        """A model of standard units as a posterior of the dataset's."""
+        return FittedPosterior(
+            model=model,
+            x_units=self.x_units,
+            y_units=self.y_units,
+            num_parameters=num_parameters,
+            num_random_variables=num_random_variables(model),
+        )
 
 
 def fit(

@@ -8,7 +8,6 @@ import numpy.typing as npt
 from variational_bnn._keras import tf, tf_keras, tfp
 from variational_bnn.base import Training
 from variational_bnn.methods._fitting import Problem, require_finite
-from variational_bnn.weight_space import WeightSpace
 
 Weights = npt.NDArray[np.float32]
 
@@ -20,7 +19,7 @@ def batch_log_posterior(
 
     From rows drawn at random, with replacement; from all where the batch can hold them.
     """
-    space, x, y = WeightSpace.of(problem.network), tf.constant(problem.x), tf.constant(problem.y)
+    space, x, y = problem.space, tf.constant(problem.x), tf.constant(problem.y)
     num_examples = len(problem.x)
     if num_examples > batch_size:
         rows = tf.random.stateless_uniform([batch_size], seed, maxval=num_examples, dtype=tf.int32)

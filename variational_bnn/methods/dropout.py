@@ -7,7 +7,7 @@ from typing import Any
 
 from variational_bnn._keras import tf, tf_keras
 from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.builders import assemble
+from variational_bnn.builders import assemble, dense
 from variational_bnn.methods._fitting import FittedPosterior, fit
 
 
@@ -30,21 +30,17 @@ def _build(network: Network, num_examples: int, *, rate: float, seed: int) -> tf
         def layer(inputs: tf.Tensor) -> tf.Tensor:
             strength = 1 / (2 * network.prior_scale**2 * num_examples)
             fan_in = inputs.shape[-1] if network.scale_prior_by_fan_in else 1
-            dense = tf_keras.layers.Dense(
-                units,
-                activation,
-                kernel_initializer=tf_keras.initializers.VarianceScaling(seed=seed),
-                kernel_regularizer=tf_keras.regularizers.L2(kept * fan_in * strength),
-                bias_regularizer=tf_keras.regularizers.L2(strength),
-                name=name,
-            )
-            return dense(inputs)
+            penalties = {
+                "kernel_regularizer": tf_keras.regularizers.L2(kept * fan_in * strength),
+                "bias_regularizer": tf_keras.regularizers.L2(strength),
+            }
+            return dense(units, activation, seed, name, **penalties)(inputs)
 
         return layer
 
     def hidden(units: int, activation: str | None, seed: int, name: str) -> Any:
-        dense = penalised(units, activation, seed, name, kept=1.0 if name == "hidden_1" else 1 - rate)
+        units_before = penalised(units, activation, seed, name, kept=1.0 if name == "hidden_1" else 1 - rate)
         drop = tf_keras.layers.Dropout(rate, seed=seed, name=f"{name}_dropout")
-        return lambda inputs: drop(dense(inputs))
+        return lambda inputs: drop(units_before(inputs))
 
     return assemble(network, num_examples, seed, "dropout", hidden=hidden, output=penalised)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.methods._chains import prior_draws
 from variational_bnn.methods._fitting import FittedPosterior, Problem
 from variational_bnn.methods._optimising import optimise
 from variational_bnn.networks import sampled_model
@@ -19,5 +18,5 @@ def ensemble(dataset: Dataset, network: Network, training: Training, seed: int) 
         ValueError: If the network does not fit the dataset.
     """
     problem = Problem.of(dataset, network)
-    members = optimise(problem, prior_draws(problem, training.members, seed), training, seed, prior=False)
+    members = optimise(problem, problem.space.prior_draws(training.members, seed), training, seed, prior=False)
     return problem.posterior(sampled_model(problem.network, members), members.size)

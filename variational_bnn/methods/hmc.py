@@ -8,7 +8,7 @@ import numpy as np
 
 from variational_bnn._keras import tf, tfp
 from variational_bnn.base import MAX_R_HAT, MIN_ESS, Dataset, Network, Training
-from variational_bnn.methods._chains import WINDOW, Window, log_posterior, prior_draws, run, windows
+from variational_bnn.methods._chains import WINDOW, Window, log_posterior, run, windows
 from variational_bnn.methods._fitting import FailedError, FittedPosterior, Problem
 
 MAX_TREE_DEPTH = 10
@@ -61,7 +61,7 @@ def _nuts(problem: Problem, training: Training, seed: int) -> Iterator[Window]:
         accepted = tf.reduce_mean(tf.exp(tf.minimum(log_accept, 0.0)))
         return scale * states, densities, accepted, steps[-1]
 
-    z = prior_draws(problem, training.chains, seed)
+    z = problem.space.prior_draws(training.chains, seed)
     scale, step_size = np.ones(z.shape[1], np.float32), np.float32(FIRST_STEP_SIZE)
     warmup = windows(training.warmup)
     for number in range(warmup + windows(training.draws)):

@@ -8,7 +8,6 @@ from scipy.linalg import cholesky, solve_triangular
 from variational_bnn._keras import tf
 from variational_bnn.base import Dataset, Network, Training
 from variational_bnn.checks import Array
-from variational_bnn.methods._chains import prior_draws
 from variational_bnn.methods._fitting import FailedError, FittedPosterior, Problem
 from variational_bnn.methods._optimising import Weights, optimise
 from variational_bnn.networks import linearised_model
@@ -33,10 +32,10 @@ def laplace(dataset: Dataset, network: Network, training: Training, seed: int) -
         ValueError: If the network does not fit the dataset.
     """
     problem = Problem.of(dataset, network)
-    space = WeightSpace.of(problem.network)
+    space = problem.space
     if space.size > MAX_WEIGHTS:
         raise FailedError(f"laplace wants at most {MAX_WEIGHTS} weights, got {space.size}")
-    (mode,) = optimise(problem, prior_draws(problem, 1, seed), training, seed, prior=True)
+    (mode,) = optimise(problem, space.prior_draws(1, seed), training, seed, prior=True)
     try:
         lower = cholesky(np.eye(space.size) + _information(space, mode, problem.x), lower=True)
     except np.linalg.LinAlgError as error:

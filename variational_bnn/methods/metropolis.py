@@ -9,7 +9,7 @@ from scipy import stats
 
 from variational_bnn._keras import tf, tfp
 from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.methods._chains import WINDOW, Window, log_posterior, prior_draws, run, windows
+from variational_bnn.methods._chains import WINDOW, Window, log_posterior, run, windows
 from variational_bnn.methods._fitting import FittedPosterior, Problem
 
 TARGET_ACCEPTANCE = 0.234
@@ -45,7 +45,7 @@ def _random_walk(problem: Problem, training: Training, seed: int) -> Iterator[Wi
         )
         return states, densities, tf.reduce_mean(tf.exp(tf.minimum(log_accept, 0.0)))
 
-    z = prior_draws(problem, training.chains, seed)
+    z = problem.space.prior_draws(training.chains, seed)
     scale, warmup = np.float32(2.38 / np.sqrt(z.shape[1])), windows(training.warmup)
     for number in range(warmup + windows(training.draws)):
         found = window(tf.constant(z), scale, tf.constant([seed % 2**31, number]))

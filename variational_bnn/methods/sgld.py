@@ -8,7 +8,7 @@ import numpy as np
 
 from variational_bnn._keras import tf
 from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.methods._chains import WINDOW, Window, log_posterior, prior_draws, run, windows
+from variational_bnn.methods._chains import WINDOW, Window, log_posterior, run, windows
 from variational_bnn.methods._fitting import FailedError, FittedPosterior, Problem
 from variational_bnn.methods._optimising import batch_log_posterior, optimise
 
@@ -33,7 +33,7 @@ def sgld(dataset: Dataset, network: Network, training: Training, seed: int) -> F
 
 
 def _langevin(problem: Problem, training: Training, seed: int) -> Iterator[Window]:
-    modes = optimise(problem, prior_draws(problem, training.chains, seed), training, seed, prior=True)
+    modes = optimise(problem, problem.space.prior_draws(training.chains, seed), training, seed, prior=True)
     warmup = windows(training.warmup)
     length = warmup * WINDOW * training.thinning
     first = 1 / _largest_curvature(problem, modes, seed)
