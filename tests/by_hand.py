@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import log_softmax, logsumexp, softmax
 
 from variational_bnn.base import Network
 from variational_bnn.builders import build_hidden_variation, build_output_variation, build_weight_variation
@@ -85,6 +86,27 @@ def normal_nll(y: Array, loc: Array, scale: Array) -> Array:
     return (0.5 * np.log(2 * np.pi) + np.log(scale) + (y - loc) ** 2 / (2 * scale**2)).sum(-1)
 
 
+def mixture_of(likelihood: Any, outputs: Array, output_size: int) -> tuple[Array, Array, Array]:
+    """Weights `[N, K]`, locs and scales `[N, K, D]` of the components, from what the last layer puts out."""
+    count = likelihood.num_components
+    logits, loc, raw = np.split(outputs, [count, count * (1 + output_size)], axis=-1)
+    loc, raw = (part.reshape(*part.shape[:-1], count, output_size) for part in (loc, raw))
+    return softmax(logits, axis=-1), loc, likelihood.floor + softplus(raw)
+
+
+def row_nll(model: Any, network: Network, outputs: Array, y: Array) -> Array:
+    """-log p(y given what the last layer puts out) `[N]`, by the likelihood."""
+    match type(network.likelihood).__name__:
+        case "MixtureNormal":
+            weights, loc, scale = mixture_of(network.likelihood, outputs, network.output_size)
+            return -logsumexp(np.log(weights) - normal_nll(y[..., None, :], loc, scale), axis=-1)
+        case "Bernoulli":
+            return (y * softplus(-outputs) + (1 - y) * softplus(outputs)).sum(-1)
+        case "Categorical":
+            return -np.take_along_axis(log_softmax(outputs, axis=-1), y.astype(int), axis=-1)[..., 0]
+    return normal_nll(y, *likelihood_of(model, network, outputs))
+
+
 def nll_and_kl(kind: str, model: Any, network: Network, x: Array, y: Array, num_examples: int) -> tuple[Array, float]:
     """Each row's nll `[N]` and the KL per example, where every draw is its mean."""
     h, activation, latent_kl = x.reshape(len(x), -1).astype(np.float64), ACTIVATIONS[network.activation], 0.0
@@ -100,7 +122,7 @@ def nll_and_kl(kind: str, model: Any, network: Network, x: Array, y: Array, num_
             latent_kl += normal_kl(h, latent_scale(raw), 1.0).sum(-1).mean()
         h = h if last else activation(h)
     kl = weights_kl(model, network) / num_examples if kind in ESTIMATORS else latent_kl
-    return normal_nll(y, *likelihood_of(model, network, h)), kl
+    return row_nll(model, network, h, y), kl
 
 
 def spread(model: Any, seed: int = 0) -> None:

@@ -177,6 +177,44 @@ def test_a_reference_without_variance_is_none() -> None:
         _closeness({("hmc", 0): point, ("hmc", 1): moved})
 
 
+def _probabilities(seed: int, draws: int = 40) -> Functions:
+    """Of three classes, at six queries; at the first the third class is out of the question."""
+    logits = np.random.default_rng(seed).normal(size=(draws, QUERIES, 3))
+    logits[:, 0, 2] = -np.inf
+    return np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+
+
+def test_of_classes_distances_are_of_probabilities_and_only_the_ratio_of_sds_leaves_queries_out() -> None:
+    mine, other = _probabilities(0), _probabilities(1) ** 2
+    other /= other.sum(axis=-1, keepdims=True)
+    cells = {("hmc", 0): mine, ("flipout", 0): other}
+    results = results_table([row for cell in cells for row in rows(*cell, entropy=0.5)])
+    asked = pd.concat([predictions(*cell, outputs=("a", "b", "c")) for cell in cells])
+    draws = {("lecture", *cell): {"functions": functions} for cell, functions in cells.items()}
+    table = closeness(results, asked, draws, "hmc")
+    near = table[(table["method"] == "flipout") & (table["region"] == "near")].iloc[0]
+    pairs = [(query, k) for query in range(2) for k in range(3)]
+    known = [pair for pair in pairs if pair != (0, 2)]
+    logs = [math.log(other[:, q, k].std() / mine[:, q, k].std()) for q, k in known]
+    assert near["sd_ratio"] == pytest.approx(math.exp(np.mean(logs)))
+    distances = [stats.wasserstein_distance(other[:, q, k], mine[:, q, k]) for q, k in pairs]
+    assert near["wasserstein"] == pytest.approx(np.mean(distances))
+    difference = np.abs(other.mean(axis=0) - mine.mean(axis=0))[:2]
+    assert near["mean_error"] == pytest.approx(difference.mean())
+    assert near["total_variation"] == pytest.approx(difference.sum(axis=1).mean() / 2)
+    best = [functions.mean(axis=0)[:2].argmax(axis=1) for functions in (other, mine)]
+    assert near["agreement"] == np.mean(best[0] == best[1])
+    itself = table[table["method"] == "hmc"][["sd_ratio", "total_variation", "agreement"]]
+    assert itself.isna().all(axis=None)  # There is one seed of it.
+    with pytest.raises(ValueError, match="'hmc' must have variance at every query, got none at 1 of 6"):
+        closeness(results.assign(entropy=math.nan), asked, draws, "hmc")
+
+
+def test_of_numbers_there_is_no_total_variation() -> None:
+    table = _closeness({("hmc", 0): _functions(0), ("flipout", 0): _functions(1)})
+    assert table[["total_variation", "agreement"]].isna().all(axis=None)
+
+
 def test_draws_that_are_missing_or_of_other_queries_are_refused() -> None:
     results, asked = results_table([*rows("hmc", 0), *rows("flipout", 0)]), predictions("hmc", 0)
     draws = {("lecture", "hmc", 0): {"functions": _functions(0)}}
@@ -220,7 +258,7 @@ def test_the_summary_is_the_geometric_mean_and_its_t_interval() -> None:
     summary = summarise_closeness(table)
     assert list(summary["method"]) == ["hmc", "flipout"]
     assert list(summary.columns)[:4] == ["method", "sd_ratio_near", "sd_ratio_near_low", "sd_ratio_near_high"]
-    assert len(summary.columns) == 1 + 3 * 3 * 3
+    assert len(summary.columns) == 1 + 3 * (4 * 3 + 1)
     for region in REGIONS:
         own = table[(table["method"] == "flipout") & (table["region"] == region)]
         for measure in ("sd_ratio", "wasserstein", "mean_error"):

@@ -123,7 +123,7 @@ def test_csv_is_read_as_people_write_it(tmp_path: Path, text: str) -> None:
         ("x,y\n1,2\n3,nan\n", "line 3 has 'nan'"),
         ("x,y\n-inf,2\n3,4\n", "line 2 has '-inf'"),
         ("x,y\n1,2\n3,1e999\n", "line 3 has '1e999'"),
-        ("x,y\n1,True\n3,False\n", "line 2 has 'True'"),
+        ("x,y\n1,True\n3,0\n", "line 2 has 'True'"),
         ("x,y\n1,2\n3,4,5\n", "cannot parse .*: Expected 2 fields in line 3, saw 3$"),
         ('x,y\n1,"2\n3,4\n', "cannot parse .*: EOF inside string"),
         ("x,y\n1,2\n", "at least 2 training rows, got 1"),

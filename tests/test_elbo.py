@@ -11,19 +11,38 @@ import pytest
 
 from variational_bnn import layers
 from variational_bnn._keras import tf, tf_keras
-from variational_bnn.base import Network
-from variational_bnn.likelihoods import Normal
+from variational_bnn.base import Likelihood, Network
+from variational_bnn.likelihoods import Bernoulli, Categorical, MixtureNormal, Normal
 from variational_bnn.losses import KLAnnealing, negative_log_likelihood
 
 N = 25
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(N, 3)).astype(np.float32), RNG.normal(size=(N, 2)).astype(np.float32)
-LIKELIHOODS = {"heteroscedastic": Normal(), "learned": Normal(scale="learned"), "known": Normal(scale=0.1)}
+GREY, LABELS = RNG.choice([0.0, 0.3, 1.0], size=(N, 2)).astype(np.float32), RNG.integers(4, size=(N, 1))
+LIKELIHOODS = {
+    "heteroscedastic": (Normal(), Y),
+    "learned": (Normal(scale="learned"), Y),
+    "known": (Normal(scale=0.1), Y),
+    "mixture": (MixtureNormal(num_components=3), Y),
+    "bernoulli": (Bernoulli(), GREY),
+    "categorical": (Categorical(num_classes=4), LABELS),
+}
+Case = tuple[str, Network, Any, np.ndarray]
 
 
-def _network(likelihood: Normal, **fields: Any) -> Network:
+def _network(likelihood: Likelihood, **fields: Any) -> Network:
     settings = {"input_shape": (3,), "output_size": 2, "hidden_units": (5, 4), "activation": "tanh", **fields}
     return Network(likelihood=likelihood, **settings)
+
+
+def _case(kind: str, name: str) -> Case:
+    """Kind, network, a compiled model whose variables are all over the place, and targets."""
+    likelihood, y = LIKELIHOODS[name]
+    network = _network(likelihood, output_size=y.shape[1], prior_scale=1.5)
+    model = by_hand.build(kind, network, N)
+    by_hand.spread(model)
+    model.compile(tf_keras.optimizers.SGD(0.0), loss=negative_log_likelihood)
+    return kind, network, model, y
 
 
 @pytest.fixture(scope="module")
@@ -35,36 +54,33 @@ def no_noise() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=[f"{k} {name}" for k in by_hand.KINDS for name in LIKELIHOODS])
-def case(request: pytest.FixtureRequest, no_noise: None) -> tuple[str, Network, Any]:
-    """Kind, network and a compiled model whose variables are all over the place."""
-    kind, name = request.param.split()
-    network = _network(LIKELIHOODS[name], prior_scale=1.5)
-    model = by_hand.build(kind, network, N)
-    by_hand.spread(model)
-    model.compile(tf_keras.optimizers.SGD(0.0), loss=negative_log_likelihood)
-    return kind, network, model
+def case(request: pytest.FixtureRequest, no_noise: None) -> Case:
+    """Every kind with every likelihood."""
+    return _case(*request.param.split())
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 7, 25, 64])
-def test_evaluate_agrees_with_numpy_for_every_batch_size(case: tuple[str, Network, Any], batch_size: int) -> None:
-    kind, network, model = case
-    nll, kl = by_hand.nll_and_kl(kind, model, network, X, Y, N)
-    logs = model.evaluate(X, Y, batch_size=batch_size, verbose=0, return_dict=True)
+def test_evaluate_agrees_with_numpy_for_every_batch_size(case: Case, batch_size: int) -> None:
+    kind, network, model, y = case
+    nll, kl = by_hand.nll_and_kl(kind, model, network, X, y, N)
+    logs = model.evaluate(X, y, batch_size=batch_size, verbose=0, return_dict=True)
     assert logs == pytest.approx({"loss": nll.mean() + kl, "nll": nll.mean(), "kl": kl}, rel=1e-5)
     assert (kl == 0) == (kind == "output")
+    turned, _ = by_hand.nll_and_kl(kind, model, network, X, y[::-1], N)
+    assert logs["nll"] != pytest.approx(turned.mean(), rel=1e-4), "other targets have another density"
 
 
+@pytest.mark.parametrize("name", ["heteroscedastic", "mixture", "bernoulli", "categorical"])
 @pytest.mark.parametrize("kind", by_hand.KINDS)
-def test_fit_shows_the_same_numbers_and_sample_weights_multiply_the_nll(kind: str, no_noise: None) -> None:
-    model = by_hand.build(kind, network := _network(Normal()), N)
-    by_hand.spread(model)
-    model.compile(tf_keras.optimizers.SGD(0.0), loss=negative_log_likelihood)
+def test_fit_shows_the_same_numbers_and_sample_weights_multiply_the_nll(kind: str, name: str, no_noise: None) -> None:
+    _, network, model, y = _case(kind, name)
     weights = np.arange(N) / 5
-    nll, kl = by_hand.nll_and_kl(kind, model, network, X, Y, N)
+    nll, kl = by_hand.nll_and_kl(kind, model, network, X, y, N)
     wanted = {"loss": (weights * nll).mean() + kl, "nll": (weights * nll).mean(), "kl": kl}
-    logs = model.fit(X, Y, sample_weight=weights, batch_size=7, verbose=0).history
-    assert {name: value for name, (value,) in logs.items()} == pytest.approx(wanted, rel=1e-5)
-    assert model.evaluate(X, Y, sample_weight=weights, verbose=0, return_dict=True) == pytest.approx(wanted, rel=1e-5)
+    for batch_size in (7, 64):
+        logs = model.fit(X, y, sample_weight=weights, batch_size=batch_size, verbose=0).history
+        assert {name: value for name, (value,) in logs.items()} == pytest.approx(wanted, rel=1e-5)
+    assert model.evaluate(X, y, sample_weight=weights, verbose=0, return_dict=True) == pytest.approx(wanted, rel=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["flipout", "hidden"])

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from variational_bnn.metrics import coverage, crps, interval_width, pit, rmse, wasserstein
+from variational_bnn.metrics import accuracy, coverage, crps, interval_width, pit, rmse, wasserstein
 
 RNG = np.random.default_rng(0)
 LEVELS = (0.5, 0.8, 0.9, 0.95)
@@ -44,6 +44,21 @@ def test_rmse_does_not_broadcast() -> None:
     """Targets [N] against predictions [N, 1] would silently compare all pairs."""
     with pytest.raises(ValueError, match=r"same shape, got \[3\] and \[3, 1\]"):
         rmse(np.zeros(3), np.zeros((3, 1)))
+
+
+def test_accuracy_is_the_share_of_classes_that_are_most_probable() -> None:
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.3, 0.4, 0.3], [0.0, 1.0, 0.0]])
+    assert accuracy(np.array([[0.0], [2.0], [0.0], [1.0]]), probabilities) == 0.75
+    assert accuracy(probabilities.argmin(axis=1, keepdims=True).astype(float), probabilities) == 0
+    yes_or_no = np.array([[1.0, 0.0], [1.0, 1.0]])
+    assert accuracy(yes_or_no, np.array([[0.9, 0.4], [0.2, 0.6]])) == 0.75
+    assert math.isnan(accuracy(yes_or_no, np.array([[0.9, 0.4], [np.nan, 0.6]])))
+
+
+def test_accuracy_of_other_shapes_is_refused() -> None:
+    for y, probabilities in (((3, 1), (2, 4)), ((3, 2), (3, 4)), ((0, 1), (0, 2))):
+        with pytest.raises(ValueError, match=r"y .*must have"):
+            accuracy(np.zeros(y), np.zeros(probabilities))
 
 
 def test_rmse_of_nothing_is_refused() -> None:

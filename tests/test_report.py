@@ -12,7 +12,7 @@ from rich.console import Console
 from scipy import stats
 
 from variational_bnn.base import REGIONS, Result
-from variational_bnn.report import LEGEND, failures, tables, verdicts
+from variational_bnn.report import failures, legend, tables, verdicts
 from variational_bnn.results import summarise
 
 
@@ -181,10 +181,45 @@ def test_held_out_scores_are_shown_where_there_are_any() -> None:
     assert not any(region in line for line in near_alone for region in ("between", "beyond"))
 
 
+def test_classes_have_a_table_of_their_own_and_accuracy_for_a_score() -> None:
+    scores = {"rmse": 0.25, "log_likelihood": -0.5, "joint_log_likelihood": -0.375, "accuracy": 0.9375}
+    classes = {"entropy": 0.75, "mutual_information": 0.2, "train_accuracy": 0.96875}
+    cells = {("a", 0): (1.0, 1.0, 1.0), ("b", 0): (1.0, 1.0, 1.0)}
+    first, text, held_out, _ = _printed(_summary(cells, **scores, **classes))
+    assert first[0].strip() == "Epistemic sd of the probabilities on data"
+    assert text[0].strip().startswith("Classes: mutual information")
+    assert next(line for line in text if "method" in line).split() == ["method", *REGIONS, "entropy", "accuracy"]
+    assert _lines(text, "a") == [["a", "0.2", "0.2", "0.2", "0.75", "0.969"]]
+    assert next(line for line in held_out if "method" in line).split()[-1] == "accuracy"
+    assert _lines(held_out, "a") == [["a", "near", "0.25", "-0.5", "-0.38", "0.938"]]
+    nothing = _printed(_summary(cells, **{**classes, "mutual_information": 0.0}))[1]
+    assert _lines(nothing, "a")[0][1:4] == ["0"] * 3
+
+
+def test_of_classes_closeness_is_that_of_probabilities() -> None:
+    summary = _summary({("flipout", 0): (1.0, 1.0, 1.0)}, entropy=0.5)
+    measures = {"sd_ratio": 2.5, "wasserstein": 0.25, "mean_error": 9.0, "total_variation": 0.375, "agreement": 0.875}
+    for measure, value in measures.items():
+        for region in REGIONS:
+            bounds = ("",) if measure == "agreement" else ("", "_low", "_high")
+            summary = summary.assign(**{f"{measure}_{region}{bound}": value for bound in bounds})
+    *_, text, _ = _printed(summary, reference="hmc")
+    assert "distance of probabilities" in " ".join(" ".join(text[:2]).split())
+    assert _lines(text, "tot.")[0] == ["tot.", "var.", *["0.38"] * 3]
+    assert _lines(text, "agreement")[0] == ["agreement", *["0.88"] * 3]
+    assert "mean error" not in "".join(text)
+
+
 @pytest.mark.parametrize("name", ["[bold]loud[/bold].csv", "[/]", "a :smile: b"])
 def test_a_name_is_shown_as_it_is(name: str) -> None:
     assert _printed(_summary(TWO), about=name)[0][0].strip() == f"Epistemic sd on {name}"
 
 
-def test_the_legend_explains_every_column() -> None:
-    assert all(f"{word}" in LEGEND for word in (*REGIONS, "noise:", "rmse:", "4 x data:", "95 %", "units of y"))
+def test_the_legend_explains_every_column_that_there_is() -> None:
+    cells = {("a", 0): (1.0, 1.0, 9.0)}
+    every = (*REGIONS, "noise:", "rmse:", "95 %")
+    contracted = legend(_summary(cells, contraction=3.0))
+    assert all(word in contracted for word in (*every, "4 x data:", "units of y"))
+    classes = legend(_summary(cells, entropy=0.5, mutual_information=0.1))
+    assert all(word in classes for word in (*every, "probabilities", "mutual information", "entropy:", "accuracy:"))
+    assert not any(word in classes for word in ("units of y", "4 x data"))

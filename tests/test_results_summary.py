@@ -11,7 +11,7 @@ from cells_by_hand import failed_rows, rows
 from scipy import stats
 
 from variational_bnn.base import NEAR, REGIONS
-from variational_bnn.results import results_table, summarise
+from variational_bnn.results import of_classes, results_table, summarise
 
 
 def test_the_summary_is_the_geometric_mean_and_its_t_interval() -> None:
@@ -77,7 +77,7 @@ def test_a_seed_without_contraction_is_not_dropped() -> None:
 @pytest.mark.parametrize(
     "score",
     [
-        *("rmse", "log_likelihood", "joint_log_likelihood", "crps"),
+        *("entropy", "accuracy", "rmse", "log_likelihood", "joint_log_likelihood", "crps"),
         *("coverage_50", "coverage_80", "coverage_90", "coverage_95"),
         *("width_50", "width_80", "width_90", "width_95"),
     ],
@@ -92,6 +92,25 @@ def test_scores_are_means_over_the_seeds_by_region(score: str) -> None:
     assert [summary[f"{score}_{region}"] for region in REGIONS] == [10.0, 11.0, 12.0]
     unscored = summarise(results_table(rows())).iloc[0]
     assert all(math.isnan(unscored[f"{score}_{region}"]) for region in REGIONS)
+
+
+def test_mutual_information_is_a_geometric_mean_with_its_interval_and_zero_where_a_seed_has_none() -> None:
+    found = np.array([0.1, 0.3, 0.2])
+    cells = [row for seed, each in enumerate(found) for row in rows("hmc", seed, mutual_information=each)]
+    summary = summarise(results_table(cells)).iloc[0]
+    logs = np.log(found)
+    wanted = np.exp([logs.mean(), *stats.t.interval(0.95, 2, logs.mean(), stats.sem(logs))])
+    for region in REGIONS:
+        names = [f"mutual_information_{region}{bound}" for bound in ("", "_low", "_high")]
+        np.testing.assert_allclose(summary[names].tolist(), wanted)
+    none = summarise(results_table(rows("output", mutual_information=0.0, train_accuracy=0.75))).iloc[0]
+    assert (none["mutual_information_near"], none["train_accuracy"]) == (0.0, 0.75)
+    assert math.isnan(none["mutual_information_near_low"])
+
+
+def test_classes_are_told_by_their_entropy() -> None:
+    assert of_classes(summarise(results_table(rows(entropy=0.0))))
+    assert not of_classes(summarise(results_table(rows())))
 
 
 def test_chains_that_did_not_agree_are_told_by_the_summary() -> None:

@@ -8,10 +8,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from variational_bnn.audit import ElboAudit, LayerAudit, audit_elbo
+    from variational_bnn.autoencoders import (
+        AutoencoderComparison,
+        AutoencoderNetwork,
+        AutoencoderTraining,
+        Bounds,
+        build_autoencoder,
+        build_variational_autoencoder,
+        compare_autoencoders,
+        decode,
+        encode,
+        measure_bounds,
+    )
     from variational_bnn.base import Dataset, Network, Predictive, Result, Training
     from variational_bnn.builders import build_hidden_variation, build_output_variation, build_weight_variation
     from variational_bnn.comparison import Comparison, compare
-    from variational_bnn.datasets import lecture, lecture_sample, read_csv, uci
+    from variational_bnn.datasets import Images, digits, lecture, lecture_sample, mnist, read_csv, read_npz, uci
     from variational_bnn.epistemic import EpistemicReport, measure_epistemic_variance
     from variational_bnn.heads import LikelihoodHead
     from variational_bnn.layers import (
@@ -20,7 +32,7 @@ if TYPE_CHECKING:
         DenseReparameterization,
         NormalUnits,
     )
-    from variational_bnn.likelihoods import Normal
+    from variational_bnn.likelihoods import Bernoulli, Categorical, MixtureNormal, Normal
     from variational_bnn.losses import KLAnnealing, negative_log_likelihood
     from variational_bnn.model import VariationalModel
     from variational_bnn.predictive import predict, sample_functions
@@ -28,10 +40,22 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "audit": ["ElboAudit", "LayerAudit", "audit_elbo"],
+    "autoencoders": [
+        "AutoencoderComparison",
+        "AutoencoderNetwork",
+        "AutoencoderTraining",
+        "Bounds",
+        "build_autoencoder",
+        "build_variational_autoencoder",
+        "compare_autoencoders",
+        "decode",
+        "encode",
+        "measure_bounds",
+    ],
     "base": ["Dataset", "Network", "Predictive", "Result", "Training"],
     "builders": ["build_hidden_variation", "build_output_variation", "build_weight_variation"],
     "comparison": ["Comparison", "compare"],
-    "datasets": ["lecture", "lecture_sample", "read_csv", "uci"],
+    "datasets": ["Images", "digits", "lecture", "lecture_sample", "mnist", "read_csv", "read_npz", "uci"],
     "epistemic": ["EpistemicReport", "measure_epistemic_variance"],
     "heads": ["LikelihoodHead"],
     "layers": [
@@ -40,7 +64,7 @@ _HOMES = {
         "DenseReparameterization",
         "NormalUnits",
     ],
-    "likelihoods": ["Normal"],
+    "likelihoods": ["Bernoulli", "Categorical", "MixtureNormal", "Normal"],
     "losses": ["KLAnnealing", "negative_log_likelihood"],
     "model": ["VariationalModel"],
     "predictive": ["predict", "sample_functions"],
@@ -48,6 +72,12 @@ _HOMES = {
 }
 
 __all__ = [
+    "AutoencoderComparison",
+    "AutoencoderNetwork",
+    "AutoencoderTraining",
+    "Bernoulli",
+    "Bounds",
+    "Categorical",
     "Comparison",
     "Dataset",
     "DenseFlipout",
@@ -55,9 +85,11 @@ __all__ = [
     "DenseReparameterization",
     "ElboAudit",
     "EpistemicReport",
+    "Images",
     "KLAnnealing",
     "LayerAudit",
     "LikelihoodHead",
+    "MixtureNormal",
     "Network",
     "Normal",
     "NormalUnits",
@@ -66,16 +98,25 @@ __all__ = [
     "Training",
     "VariationalModel",
     "audit_elbo",
+    "build_autoencoder",
     "build_hidden_variation",
     "build_output_variation",
+    "build_variational_autoencoder",
     "build_weight_variation",
     "compare",
+    "compare_autoencoders",
+    "decode",
+    "digits",
+    "encode",
     "lecture",
     "lecture_sample",
+    "measure_bounds",
     "measure_epistemic_variance",
+    "mnist",
     "negative_log_likelihood",
     "predict",
     "read_csv",
+    "read_npz",
     "sample_functions",
     "split",
     "uci",

@@ -20,6 +20,7 @@ from variational_bnn.checks import (
     Array,
     Floats,
     finite_table,
+    flattened,
     is_positive,
     require,
     require_count,
@@ -45,7 +46,7 @@ ACTIVATIONS = ("elu", "gelu", "linear", "relu", "selu", "sigmoid", "softplus", "
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """A regression table: the rows to train on and, where there are labels to test with, held-out rows by region.
+    """A table: the rows to train on and, where there are labels to test with, held-out rows by region.
 
     Attributes:
         name: What tables and figures call it.
@@ -53,6 +54,7 @@ class Dataset:
         y: Training targets `[N, D]`, in the units that everything is reported in.
         feature_names: F names.
         target_names: D names.
+        class_names: Names of the classes, if y holds their numbers 0, 1, ...; one without training rows is fine.
         x_test: Held-out inputs `[M, F]`, or None.
         y_test: Held-out targets `[M, D]`, or None.
         test_regions: `[M]` strings of `REGIONS`, where the split put each held-out row; None without such rows.
@@ -62,7 +64,7 @@ class Dataset:
 
     Raises:
         ValueError: If a value is missing or infinite, a size does not fit, there are fewer than two training rows,
-            or a feature or a target is constant over the training rows.
+            a feature or a target is constant over the training rows, there is one class, or y is none of them.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Dataset:
     y: Array
     feature_names: tuple[str, ...] = ()
     target_names: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
     x_test: Array | None = None
     y_test: Array | None = None
     test_regions: npt.NDArray[np.str_] | None = None
@@ -82,10 +85,12 @@ class Dataset:
         self._set(
             feature_names=tuple(self.feature_names) or _numbered("x", self.x.shape[1]),
             target_names=tuple(self.target_names) or _numbered("y", self.y.shape[1]),
+            class_names=tuple(map(str, self.class_names)),
         )
         sizes = f"got {list(self.x.shape)} and {list(self.y.shape)}"
         require(len(self.x) == len(self.y), f"x and y must have as many rows, {sizes}")
         require(len(self.x) >= 2, f"dataset {self.name!r} needs at least 2 training rows, got {len(self.x)}")
+        self._check_classes("y", self.y)
         for kind, table, names in (("feature", self.x, self.feature_names), ("target", self.y, self.target_names)):
             require(len(names) == table.shape[1], f"{table.shape[1]} {kind} names are wanted, got {len(names)}")
             for column, name in enumerate(names):
@@ -100,6 +105,26 @@ class Dataset:
         if self.x_test is not None:
             self._check_held_out()
 
+    @property
+    def output_names(self) -> tuple[str, ...]:
+        """What a predictive has a mean of: each target, or each class of the one target."""
+        return tuple(f"{self.target_names[0]}={name}" for name in self.class_names) or self.target_names
+
+    def outputs(self, y: Array) -> Array:
+        """Targets `[N, D]` as that mean would have them: themselves, or one-hot `[N, K]` if they are of K classes."""
+        return np.eye(len(self.class_names))[y[:, 0].astype(int)] if self.class_names else y
+
+    def _check_classes(self, name: str, y: Array) -> None:
+        names, count = self.class_names, len(self.class_names)
+        if count:
+            different = count == len(set(names)) >= 2
+            wanted = f"target {self.target_names[0]!r} must have two or more classes of different names"
+            require(different, f"{wanted}, got {', '.join(names)}")
+            require(self.noise_scale is None, f"a class has no noise_scale, got {self.noise_scale!r}")
+            require(y.shape[1] == 1, f"{name} must have one column, that of the class, got {y.shape[1]}")
+            bad = y[~np.isin(y, np.arange(count))]
+            require(not bad.size, f"{name} must hold the numbers 0 to {count - 1} of classes, got {bad[:1].tolist()}")
+
     def _check_fourfold(self) -> None:
         more = self.fourfold
         require(more is None or isinstance(more, Dataset), f"fourfold must be a Dataset or None, got {more!r}")
@@ -107,6 +132,8 @@ class Dataset:
             (rows, features), outputs = self.x.shape, self.y.shape[1]
             wanted, got = ([4 * rows, features], [4 * rows, outputs]), (list(more.x.shape), list(more.y.shape))
             require(got == wanted, f"fourfold must have x and y of shape {wanted}, got {got}")
+            classes, there = list(self.class_names), list(more.class_names)
+            require(there == classes, f"fourfold must have the class_names {classes}, got {there}")
 
     def _check_held_out(self) -> None:
         require(
@@ -120,6 +147,7 @@ class Dataset:
         )
         rows = {len(self.x_test), len(self.y_test), len(self.test_regions)}  # type: ignore[arg-type]
         require(len(rows) == 1, f"x_test, y_test and test_regions must have as many rows, got {sorted(rows)}")
+        self._check_classes("y_test", self.y_test)  # type: ignore[arg-type]
         for region in np.unique(self.test_regions):  # type: ignore[arg-type]
             require_known("region", region, REGIONS)
 
@@ -134,7 +162,16 @@ def _numbered(letter: str, count: int) -> tuple[str, ...]:
 
 @runtime_checkable
 class Likelihood(Protocol):
-    """How the parameters that a network puts out become a distribution of y."""
+    """How the parameters that a network puts out become a distribution of y.
+
+    Attributes:
+        discrete: Whether y is a class, which has no units; its mean is then the classes' probabilities.
+    """
+
+    @property
+    def discrete(self) -> bool:
+        """See above."""
+        ...
 
     def num_parameters(self, output_size: int) -> int:
         """Parameters that the network puts out for each row."""
@@ -144,8 +181,12 @@ class Likelihood(Protocol):
         """Trained parameters that do not depend on the row."""
         ...
 
-    def distribution(self, parameters: Any, shared: Any) -> Any:
-        """The tfp distribution, event shape `[D]`, of row parameters `[..., P]` and shared ones `[Q]`."""
+    def distribution(self, parameters: Any, shared: Any, event_shape: tuple[int, ...]) -> Any:
+        """The tfp distribution, of an event shape of D elements, by row parameters `[..., P]` and shared ones `[Q]`."""
+        ...
+
+    def require_targets(self, y: Floats) -> None:
+        """Refuse targets that it gives no density, with a `ValueError`."""
         ...
 
     def in_units_of(self, scale: Array) -> Likelihood:
@@ -202,6 +243,7 @@ class Network:
         object.__setattr__(self, "prior_scale", float(self.prior_scale))
         if isinstance(self.likelihood, type) or not isinstance(self.likelihood, Likelihood):
             raise TypeError(f"likelihood must be a Likelihood such as Normal(), got {self.likelihood!r}")
+        self.likelihood.num_parameters(self.output_size)  # Which refuses a size that the likelihood cannot have.
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for settings files."""
@@ -216,10 +258,18 @@ def require_network(network: object) -> None:
 
 
 def require_fit(network: Network, dataset: Dataset) -> None:
-    """Refuse a network whose input and output sizes are not the dataset's."""
+    """Refuse a network whose sizes are not the dataset's, or whose likelihood is not one of its targets."""
     got = (network.input_shape, network.output_size)
     wanted = (dataset.x.shape[1:], dataset.y.shape[1])
     require(got == wanted, f"network must have input_shape, output_size = {wanted} for the dataset, got {got}")
+    likelihood, count = network.likelihood, len(dataset.class_names)
+    kind = f"a Categorical likelihood of the dataset's {count} classes" if count else "a likelihood of numbers"
+    fits = getattr(likelihood, "num_classes", 0) == count
+    require(fits, f"network must have {kind}, got {likelihood!r}")
+    more = dataset.fourfold
+    for y in (dataset.y, dataset.y_test, None if more is None else more.y):
+        if y is not None:
+            likelihood.require_targets(y)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -227,6 +277,10 @@ class Predictive:
     """What a posterior says of y at N inputs, D outputs each.
 
     The law of total variance, over the draws: Var[y] = Var_draws(E[y given draw]) + E_draws(Var[y given draw]).
+
+    Where y is a class, mean and variances are those of its one-hot vector, `[N, K]` for K classes (of several outputs
+    that are 0 or 1, `[N, D]` still), and its entropy is split likewise, as mutual information and expected entropy:
+    H[y] = I[y, draw] + E_draws(H[y given draw]) (Depeweg et al. 2018, arXiv 1710.07283). Images are flattened.
 
     Attributes:
         mean: `[N, D]`, the units of y.
@@ -236,6 +290,9 @@ class Predictive:
             the log of the mean over the same draws of the product over the rows.
         sampler: A seed to `[S, N, D]` draws of y, one from each of the same draws; rows of one draw share its function
             and have noise of their own.
+        entropy: Of y where it is a class, of each output apart, `[N, D]`, in nats; else None.
+        expected_entropy: Likewise, the mean over the draws of the entropy of y given the draw: what more data cannot
+            tell.
     """
 
     mean: Array
@@ -243,6 +300,29 @@ class Predictive:
     aleatoric_variance: Array
     log_likelihood: Callable[[Array, int], Array] = field(repr=False)
     sampler: Callable[[int], Floats] = field(repr=False)
+    entropy: Array | None = None
+    expected_entropy: Array | None = None
+
+    @property
+    def probabilities(self) -> Array:
+        """Of the classes `[N, K]`, or of a 1 in each output `[N, D]`.
+
+        Raises:
+            ValueError: If y is a number.
+        """
+        require(self.entropy is not None, "y is a number here: it has a mean, and no probabilities of classes")
+        return self.mean
+
+    @property
+    def mutual_information(self) -> Array:
+        """Of y and the draw, `[N, D]`, in nats: how much the draws disagree on the class, the epistemic part.
+
+        Raises:
+            ValueError: If y is a number.
+        """
+        if self.entropy is None or self.expected_entropy is None:
+            raise ValueError("y is a number here: its epistemic part is epistemic_variance")
+        return np.maximum(self.entropy - self.expected_entropy, 0.0)
 
     @property
     def variance(self) -> Array:
@@ -250,10 +330,10 @@ class Predictive:
         return self.epistemic_variance + self.aleatoric_variance
 
     def log_prob(self, y: npt.ArrayLike) -> Array:
-        """Log predictive density `[N]` of targets `[N, D]`, or `[N]` if D = 1, in nats.
+        """Log predictive density `[N]` of targets `[N, D]`, or `[N]` if D = 1, in nats; of a class, by its number.
 
         Raises:
-            ValueError: If the targets' shape is not the predictive's, or a target is not finite.
+            ValueError: If the targets' shape is not the predictive's, a target is not finite, or is no class.
         """
         return self.joint_log_prob(y, tau=1)
 
@@ -271,9 +351,9 @@ class Predictive:
             ValueError: If the targets' shape is not the predictive's, a target is not finite, or tau is not a whole
                 number from 1 to N.
         """
-        targets = finite_table("y", y)
-        shape = list(self.mean.shape)
-        require(targets.shape == self.mean.shape, f"y must have shape {shape}, got {list(targets.shape)}")
+        targets = finite_table("y", flattened(y))
+        shape = (self.mean if self.entropy is None else self.entropy).shape
+        require(targets.shape == shape, f"y must have shape {list(shape)}, got {list(targets.shape)}")
         require_count("tau", tau)
         require(tau <= len(targets), f"tau must be at most the number of rows, {len(targets)}, got {tau}")
         return self.log_likelihood(targets, tau)
@@ -284,8 +364,9 @@ class Predictive:
         return self.sampler(seed)
 
     def in_units(self, *, shift: Array, scale: Array) -> Predictive:
-        """The predictive of `shift + scale * y`; shift and scale are `[D]`, scale > 0."""
-        return Predictive(
+        """The predictive of `shift + scale * y`; shift and scale are `[D]`, scale > 0; of a class, 0 and 1."""
+        return dataclasses.replace(
+            self,
             mean=shift + scale * self.mean,
             epistemic_variance=scale**2 * self.epistemic_variance,
             aleatoric_variance=scale**2 * self.aleatoric_variance,
@@ -394,15 +475,22 @@ class Result:
         seed: Of the initial values, the training noise and the draws.
         region: One of `REGIONS`.
         queries: How many inputs the means below are over.
-        epistemic_variance: Mean over the region's inputs and outputs, squared units of y.
+        epistemic_variance: Mean over the region's inputs and outputs, squared units of y; of classes, those of their
+            probabilities.
         aleatoric_variance: Likewise.
         growth: p in epistemic sd ~ distance^p over the region's inputs, by least squares in logs; NaN if undefined.
-        train_rmse: Of the mean over the training rows, units of y: whether the method fits at all.
-        rmse: Of the mean over the region, units of y; NaN without held-out targets.
+        entropy: Of the class, mean over the region's inputs and outputs, nats; NaN if y is a number, as the next two.
+        mutual_information: Of the class and the draw, likewise: the epistemic part of the entropy.
+        train_accuracy: As `accuracy`, of the training rows.
+        train_rmse: Of the mean over the training rows, units of y: whether the method fits at all. Of K classes, of
+            their probabilities: the root of the Brier score over K.
+        accuracy: Share of the held-out targets whose most probable class is right; NaN without, or if y is a number.
+        rmse: Of the mean over the region, units of y, or as `train_rmse`; NaN without held-out targets.
         log_likelihood: Mean log predictive density, nats per row; NaN without held-out targets.
         joint_log_likelihood: Mean joint log predictive density of `TAU` rows at a time, nats per row; NaN without as
             many held-out targets. From the draws, so an underestimate where their noise is far below their spread.
-        crps: Mean continuous ranked probability score, units of y; NaN without held-out targets.
+        crps: Mean continuous ranked probability score, units of y; NaN without held-out targets, and for classes, as
+            are coverage and width.
         coverage_50: Share of the held-out targets inside their central 50 % predictive interval (PICP); likewise for
             the other levels.
         width_50: Mean width of those intervals (MPIW), units of y; likewise.
@@ -430,7 +518,11 @@ class Result:
     epistemic_variance: float = math.nan
     aleatoric_variance: float = math.nan
     growth: float = math.nan
+    entropy: float = math.nan
+    mutual_information: float = math.nan
+    train_accuracy: float = math.nan
     train_rmse: float = math.nan
+    accuracy: float = math.nan
     rmse: float = math.nan
     log_likelihood: float = math.nan
     joint_log_likelihood: float = math.nan

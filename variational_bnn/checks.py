@@ -50,6 +50,12 @@ def require_known(kind: str, name: object, known: Sequence[str]) -> None:
     require(name in known, f"unknown {kind} {name!r}; known: {', '.join(known)}")
 
 
+def flattened(values: npt.ArrayLike) -> npt.NDArray[Any]:
+    """`[N, ...]` values, such as images, as `[N, D]`; tables and vectors as they are."""
+    array = np.asarray(values)
+    return array.reshape(len(array), -1) if array.ndim > 2 else array
+
+
 def finite_table(name: str, values: npt.ArrayLike, columns: Sequence[str] = ()) -> Array:
     """Return the values as a read-only `[N, columns]` float64 table.
 

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,12 @@ from rich.console import Console
 
 from variational_bnn.base import ACTIVATIONS, Dataset, Network, Training
 from variational_bnn.checks import require
-from variational_bnn.datasets import DATASETS, load
+from variational_bnn.datasets import DATASETS, IMAGES, load, load_images
 from variational_bnn.regions import split
+from variational_bnn.results import read_settings
 
 if TYPE_CHECKING:
+    from variational_bnn.autoencoders import AutoencoderComparison
     from variational_bnn.comparison import Comparison
 
 RESULTS = Path("variational-bnn-results")
@@ -59,6 +62,7 @@ def commands() -> None:
 @commands.command()
 @click.option("--data", default="lecture", show_default=True, help="A dataset's name (see `list`) or a CSV file.")
 @click.option("--target", help="The column of the CSV file to predict; all others are features.")
+@click.option("--classes", is_flag=True, help="The target is a class, though it is written in numbers.")
 @click.option("--gap", metavar="FEATURE", help="Hold out the middle third of this feature as `between`.")
 @click.option("--tail", metavar="FEATURE", help="Hold out the upper tenth of this feature as `beyond`.")
 @click.option("--methods", default="output,flipout,hidden", show_default=True, help="Names with commas (see `list`).")
@@ -80,17 +84,17 @@ def compare(**options: Any) -> None:
     was when the same command is given again.
     """
     with _one_line():
-        rows = load(options["data"], options["target"])
+        rows = load(options["data"], options["target"], classes=options["classes"] or None)
         dataset = split(rows, gap=options["gap"], tail=options["tail"], seed=SPLIT_SEED)
         require(options["seeds"] >= 1, f"--seeds must be >= 1, got {options['seeds']}")
-        out = options["out"] or RESULTS / re.sub(r"[^A-Za-z0-9_.-]+", "-", dataset.name)
+        out = options["out"] or RESULTS / _as_file_name(dataset.name)
         with Console(stderr=True).status("starting TensorFlow"):
             from variational_bnn import comparison
 
         try:
             found = comparison.compare(
                 dataset,
-                methods=[name.strip() for name in options["methods"].split(",")],
+                methods=_names(options["methods"]),
                 seeds=range(options["seeds"]),
                 network=_network(dataset, options),
                 training=Training(steps=options["steps"], warmup=options["warmup"], draws=options["draws"]),
@@ -103,29 +107,80 @@ def compare(**options: Any) -> None:
         _show(found, out)
 
 
+@commands.command()
+@click.option("--data", default="digits", show_default=True, help="digits, mnist, or an .npz file (see `list`).")
+@click.option("--models", default="ae,vae,flipout-ae,flipout-vae", show_default=True, help="Names with commas.")
+@click.option("--latent", default=2, show_default=True, help="How many latents.")
+@click.option("--seeds", default=1, show_default=True, help="How many fits of each model.")
+@click.option("--epochs", type=int, help="Of each fit.  [default: 15, or more if the images are few]")
+@click.option("--held-out", type=int, metavar="LABEL", help="The class kept from a second fit.  [default: the last]")
+@click.option("--out", type=click.Path(path_type=Path), help="Where to keep it all; as for `compare` by default.")
+def autoencoder(**options: Any) -> None:
+    """Fit autoencoders to images, pixels in black and white, and show what they make of them.
+
+    Plain (ae), variational (vae), with uncertain weights in the encoder (flipout-ae), or variational with all weights
+    uncertain (flipout-vae): their bounds, latent codes and reconstructions, and how far these spread for a class that
+    was not seen. A run that was stopped goes on where it was when the same command is given again.
+    """
+    with _one_line():
+        images = load_images(options["data"]).binarised()
+        require(options["seeds"] >= 1, f"--seeds must be >= 1, got {options['seeds']}")
+        out = options["out"] or RESULTS / f"autoencoder-{_as_file_name(images.name)}"
+        with Console(stderr=True).status("starting TensorFlow"):
+            from variational_bnn import autoencoders
+
+        training = autoencoders.AutoencoderTraining.for_images(len(images.x_train))
+        try:
+            found = autoencoders.compare_autoencoders(
+                images,
+                models=_names(options["models"]),
+                seeds=range(options["seeds"]),
+                latent_size=options["latent"],
+                training=training if options["epochs"] is None else replace(training, epochs=options["epochs"]),
+                held_out=options["held_out"],
+                directory=out,
+            )
+        except KeyboardInterrupt as stop:
+            raise click.ClickException(f"stopped; the same command goes on from {out}") from stop
+        _show_autoencoders(found, out)
+
+
 @commands.command(name="list")
 def list_() -> None:
     """Show methods and datasets, a line each."""
     from variational_bnn.methods import METHODS
 
     about = {name: inspect.getdoc(method) or "" for name, method in METHODS.items()}
-    for heading, lines in (("methods", about), ("datasets", DATASETS)):
+    datasets = {**DATASETS, "FILE.csv": "any table of numbers with a header, with --target COLUMN"}
+    images = {**IMAGES, "FILE.npz": "any grey images with labels: x_train, y_train, x_test, y_test"}
+    for heading, lines in (("methods", about), ("datasets", datasets), ("images, for autoencoder", images)):
         click.echo(f"{heading}:")
         for name, text in lines.items():
             click.echo(f"  {name:26}{text.splitlines()[0]}")
-    click.echo(f"  {'FILE.csv':26}any table of numbers with a header, with --target COLUMN")
 
 
 @commands.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 def plot(directory: Path) -> None:
     """Draw the figures of DIRECTORY again, from its rows."""
+    from variational_bnn.autoencoders import KIND, AutoencoderComparison
     from variational_bnn.comparison import Comparison
 
     with _one_line():
+        if read_settings(directory).get("kind") == KIND:
+            _show_autoencoders(AutoencoderComparison.read(directory), directory)
+            return
         found = Comparison.read(directory)
         require(len(found.results) > 0, f"{directory} holds no finished cells")
         _show(found, directory)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",")]
+
+
+def _as_file_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", name)
 
 
 def _network(dataset: Dataset, options: dict[str, Any]) -> Network:
@@ -136,6 +191,8 @@ def _network(dataset: Dataset, options: dict[str, Any]) -> Network:
     units = [text.strip() for text in options["hidden_units"].split(",") if text.strip()]
     bad = [text for text in units if not text.isdecimal()]
     require(not bad, f"--hidden-units must be whole numbers with commas, got {options['hidden_units']!r}")
+    of_numbers = options["noise"] is None or not dataset.class_names
+    require(of_numbers, f"--noise is of numbers, and the target is a class, got {options['noise']!r}")
     known = {None: default.likelihood, "heteroscedastic": Normal(), "learned": Normal(scale="learned")}
     likelihood = known.get(options["noise"])
     return Network(
@@ -157,17 +214,37 @@ def _number(name: str, text: str) -> float:
 
 def _show(found: Comparison, directory: Path) -> None:
     """Print the table and the verdicts, and save the figures."""
-    from variational_bnn.report import LEGEND, failures, tables, verdicts
+    from variational_bnn.report import failures, legend, tables, verdicts
 
     about = found.settings["dataset"]
     seeds = found.results["seed"].nunique()
-    described = f"{about.get('name')}, {len(found.data)} training rows, {seeds} seed{'s' if seeds > 1 else ''}"
+    classes = f" of {len(names)} classes" if (names := about.get("class_names")) else ""
+    described = f"{about.get('name')}, {len(found.data)} training rows{classes}, {seeds} seed{'s' if seeds > 1 else ''}"
     console = Console()
     summary = found.table
     for table in tables(summary, described, found.reference):
         console.print(table)
-    console.print(LEGEND, style="dim", highlight=False)
+    console.print(legend(summary), style="dim", highlight=False)
     for line in verdicts(summary) + failures(found.results):
+        console.print(f"- {line}", highlight=False, markup=False)
+    for path in found.save(directory):
+        click.echo(f"figure {path}")
+    click.echo(f"rows {directory / 'results.csv'}")
+
+
+def _show_autoencoders(found: AutoencoderComparison, directory: Path) -> None:
+    """Print the tables and the verdicts, and save the figures."""
+    from variational_bnn.autoencoders.report import LEGEND, failures, tables, verdicts
+
+    require(len(found.results) > 0, f"{directory} holds no finished cells")
+    about = found.settings["images"]
+    seeds = found.results["seed"].nunique()
+    described = f"{about['name']}, {about['test']} test images, {seeds} seed{'s' if seeds > 1 else ''}"
+    console, summary = Console(), found.table
+    for table in tables(summary, found.results, described):
+        console.print(table)
+    console.print(LEGEND, style="dim", highlight=False)
+    for line in verdicts(summary, found.results) + failures(found.results):
         console.print(f"- {line}", highlight=False, markup=False)
     for path in found.save(directory):
         click.echo(f"figure {path}")

@@ -10,7 +10,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ from variational_bnn import results
 from variational_bnn.base import Dataset, Network, Result, Training, require_fit, require_network
 from variational_bnn.checks import require, require_count, require_known, require_seed
 from variational_bnn.experiment import Cell, Finished, run_cell
-from variational_bnn.likelihoods import Normal
+from variational_bnn.likelihoods import Categorical, MixtureNormal, Normal
 from variational_bnn.methods import METHODS
 from variational_bnn.plots import plot_all
 
@@ -36,8 +35,6 @@ THREE_KINDS = ("output", "flipout", "hidden")
 EXACT = ("linear", "hmc")
 """Methods that the others can be measured against; the first only where it is the network's own posterior."""
 
-_PACKAGES = ("variational-bnn", "tensorflow", "tf-keras", "tensorflow-probability", "numpy")
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Comparison:
@@ -45,7 +42,8 @@ class Comparison:
 
     Attributes:
         settings: What made the rows, plain values.
-        data: The training rows; columns are the features and then the targets.
+        data: The training rows; columns are the features and then the outputs, which are the targets, or 0 or 1 for
+            each class.
         results: A row for each method, seed and region; columns are the fields of `Result`.
         predictions: A row for each method, seed, query and output.
         draws: Functions at the queries, and traces of Markov chains, of each (dataset, method, seed): see
@@ -95,8 +93,8 @@ class Comparison:
     def plot(self) -> dict[str, Figure]:
         """The figures, by name.
 
-        Always "regions" and "distance"; "bands" for one feature; "reference" and "closeness" with a reference (the
-        first for one feature), "reliability" with held-out targets, "traces" with Markov chains.
+        Always "regions" and "distance"; "entropy" of classes; "bands" for one feature; "reference" and "closeness" with
+        a reference (the first for one feature), "reliability" with held-out numbers, "traces" with Markov chains.
 
         Raises:
             ValueError: If no cell is finished.
@@ -138,13 +136,17 @@ class Comparison:
 
 
 def default_network(dataset: Dataset) -> Network:
-    """One hidden layer of 50 ReLUs; noise as known of the dataset, or else given by the network for each row."""
+    """One hidden layer of 50 ReLUs; noise as known of the dataset, or else given by the network for each row.
+
+    Where y is a class, its probabilities are.
+    """
+    classes = len(dataset.class_names)
     return Network(
         input_shape=(dataset.x.shape[1],),
         output_size=dataset.y.shape[1],
         hidden_units=(50,),
         activation="relu",
-        likelihood=Normal(scale=dataset.noise_scale),
+        likelihood=Categorical(num_classes=classes) if classes else Normal(scale=dataset.noise_scale),
     )
 
 
@@ -162,7 +164,8 @@ def compare(
 ) -> Comparison:
     """Fit every method from every seed to the same data, and measure where each is uncertain.
 
-    Inputs and targets are standardised on the training rows; everything is reported in the original units.
+    Inputs and targets are standardised on the training rows; everything is reported in the original units. Classes
+    are not: what is reported is of their probabilities.
 
     Args:
         dataset: What to learn from.
@@ -224,6 +227,10 @@ def _check(cells: list[Cell], workers: int) -> None:
         require_seed(cell.seed)
         needs_units = cell.method in ("hidden", "dropout")
         require(not needs_units or bool(network.hidden_units), f"method {cell.method!r} needs hidden units, got none")
+        only_normal = cell.method != "linear" or isinstance(network.likelihood, Normal)
+        require(only_normal, f"method 'linear' needs a Normal likelihood, got {network.likelihood!r}")
+        no_mixture = cell.method != "laplace" or not isinstance(network.likelihood, MixtureNormal)
+        require(no_mixture, f"method 'laplace' needs a likelihood that is no mixture, got {network.likelihood!r}")
 
 
 def _run(cells: list[Cell], workers: int) -> Iterator[Finished]:
@@ -250,6 +257,7 @@ def _settings(cell: Cell) -> dict[str, Any]:
             "rows": len(dataset.x),
             "features": list(dataset.feature_names),
             "targets": list(dataset.target_names),
+            "class_names": list(dataset.class_names),
             "held_out": dict(held_out),
             "noise_scale": dataset.noise_scale,
             "fourfold": None if dataset.fourfold is None else dataset.fourfold.name,
@@ -258,7 +266,7 @@ def _settings(cell: Cell) -> dict[str, Any]:
         "network": cell.network.to_dict(),
         "training": dataclasses.asdict(cell.training),
         "num_samples": cell.num_samples,
-        "versions": {package: version(package) for package in _PACKAGES},
+        "versions": results.versions(),
     }
 
 
@@ -271,8 +279,8 @@ def _digest(dataset: Dataset) -> str:
 
 
 def _training_rows(dataset: Dataset) -> pd.DataFrame:
-    columns = [*dataset.feature_names, *dataset.target_names]
-    return pd.DataFrame(np.hstack([dataset.x, dataset.y]), columns=columns)
+    columns = [*dataset.feature_names, *dataset.output_names]
+    return pd.DataFrame(np.hstack([dataset.x, dataset.outputs(dataset.y)]), columns=columns)
 
 
 def _only(comparison: Comparison, cells: list[Cell]) -> Comparison:

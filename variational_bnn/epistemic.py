@@ -15,7 +15,7 @@ from variational_bnn.regions import QUERY_SEED, Queries, growth, queries
 
 @dataclass(frozen=True, kw_only=True)
 class EpistemicReport:
-    """Where a model is uncertain of its function; region by region, in squared units of y.
+    """Where a model is uncertain of its function; region by region, in squared units of y, or of probabilities.
 
     Attributes:
         epistemic_variance: Mean over each region's inputs and outputs.
@@ -77,8 +77,8 @@ def measure_epistemic_variance(
     """
     asked = queries(dataset, QUERY_SEED)
     predictive = predict(model, asked.x, num_samples=num_samples, seed=seed)
-    outputs = predictive.mean.shape[1]
-    require(outputs == dataset.y.shape[1], f"the model must have {dataset.y.shape[1]} outputs, got {outputs}")
+    wanted, outputs = len(dataset.output_names), predictive.mean.shape[1]
+    require(outputs == wanted, f"the model must have {wanted} outputs, got {outputs}")
     regions = asked.inside
     return EpistemicReport(
         epistemic_variance={r: float(predictive.epistemic_variance[rows].mean()) for r, rows in regions.items()},

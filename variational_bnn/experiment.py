@@ -28,7 +28,7 @@ from variational_bnn.checks import Array, Floats
 from variational_bnn.epistemic import growth_in
 from variational_bnn.memory import peak_memory
 from variational_bnn.methods import METHODS, FailedError
-from variational_bnn.metrics import coverage, crps, interval_width, pit, rmse
+from variational_bnn.metrics import accuracy, coverage, crps, interval_width, pit, rmse
 from variational_bnn.regions import QUERY_SEED, Queries, queries
 
 
@@ -93,7 +93,7 @@ def run_cell(cell: Cell) -> Finished:
             return Finished(rows=rows, predictions=pd.DataFrame(), draws=_trace(error.diagnostics))
         common = dataclasses.replace(
             common,
-            train_rmse=rmse(cell.dataset.y, cell.predict(posterior, cell.dataset.x).mean),
+            **_training_scores(cell.dataset, cell.predict(posterior, cell.dataset.x)),
             parameters=posterior.num_parameters,
             random_variables=posterior.num_random_variables,
             fit_seconds=fitted - start,
@@ -110,6 +110,7 @@ def run_cell(cell: Cell) -> Finished:
             epistemic_variance=float(predictive.epistemic_variance[inside].mean()),
             aleatoric_variance=float(predictive.aleatoric_variance[inside].mean()),
             growth=growth_in(region, asked, predictive),
+            **_information(predictive, inside),
             **(scored.measures(inside) if scored else {}),
             **(_contraction(cell, predictive, asked) if region == NEAR else {}),
         )
@@ -120,6 +121,21 @@ def run_cell(cell: Cell) -> Finished:
         predictions=_predictions(cell, asked, predictive, scored),
         draws={"functions": functions, **_trace(posterior.diagnostics)},
     )
+
+
+def _training_scores(dataset: Dataset, predictive: Predictive) -> dict[str, Any]:
+    scores = {"train_rmse": rmse(dataset.outputs(dataset.y), predictive.mean)}
+    if predictive.entropy is not None:
+        scores["train_accuracy"] = accuracy(dataset.y, predictive.probabilities)
+    return scores
+
+
+def _information(predictive: Predictive, inside: npt.NDArray[np.bool_]) -> dict[str, Any]:
+    """The means over some of the queries of what only classes have."""
+    if predictive.entropy is None:
+        return {}
+    parts = {"entropy": predictive.entropy, "mutual_information": predictive.mutual_information}
+    return {name: float(values[inside].mean()) for name, values in parts.items()}
 
 
 def _require_finite(predictive: Predictive, functions: Floats) -> None:
@@ -138,41 +154,51 @@ def _trace(found: Diagnostics | None) -> dict[str, npt.NDArray[Any]]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Scored:
-    """A cell's predictive beside the held-out targets: `[N, D]` each, or `[S, N, D]`."""
+    """A cell's predictive beside the held-out targets: `[N, D]` each, or `[S, N, D]`.
+
+    Attributes:
+        outputs: As `Dataset.outputs` has the targets, which the mean is compared with.
+        samples: None where y is a class: it has no order, so neither intervals nor `pit`, which is NaN then.
+    """
 
     cell: Cell
     posterior: Posterior
     x: Array
     y: Array
+    outputs: Array
     mean: Array
     log_prob: Array
-    samples: Floats
+    samples: Floats | None
     pit: Array
 
     @classmethod
     def of(cls, cell: Cell, posterior: Posterior, predictive: Predictive, asked: Queries) -> _Scored:
         assert asked.y is not None
-        samples = predictive.sample(seed=cell.seed)
+        samples = predictive.sample(seed=cell.seed) if predictive.entropy is None else None
         return cls(
             cell=cell,
             posterior=posterior,
             x=asked.x,
             y=asked.y,
+            outputs=cell.dataset.outputs(asked.y),
             mean=predictive.mean,
             log_prob=predictive.log_prob(asked.y),
             samples=samples,
-            pit=pit(samples, asked.y),
+            pit=np.full_like(predictive.mean, np.nan) if samples is None else pit(samples, asked.y),
         )
 
     def measures(self, inside: npt.NDArray[np.bool_]) -> dict[str, Any]:
         """The fields of `Result` that are scores, over some of the rows."""
-        y, samples = self.y[inside], self.samples[:, inside]
+        y, mean = self.y[inside], self.mean[inside]
         scores = {
-            "rmse": rmse(y, self.mean[inside]),
+            "rmse": rmse(self.outputs[inside], mean),
             "log_likelihood": float(self.log_prob[inside].mean()),
             "joint_log_likelihood": self._joint_log_likelihood(np.flatnonzero(inside)),
-            "crps": float(crps(samples, y).mean()),
         }
+        if self.samples is None:
+            return {**scores, "accuracy": accuracy(y, mean)}
+        samples = self.samples[:, inside]
+        scores["crps"] = float(crps(samples, y).mean())
         for level in LEVELS:
             scores[f"coverage_{100 * level:.0f}"] = coverage(self.pit[inside], level)
             scores[f"width_{100 * level:.0f}"] = float(interval_width(samples, level).mean())
@@ -214,13 +240,13 @@ def _predictions(cell: Cell, asked: Queries, predictive: Predictive, scored: _Sc
                 "region": asked.regions,
                 "distance": asked.distance,
                 "x": asked.x[:, 0] if one_feature else np.nan,
-                "y": scored.y[:, column] if scored else np.nan,
+                "y": scored.outputs[:, column] if scored else np.nan,
                 "pit": scored.pit[:, column] if scored else np.nan,
                 "mean": predictive.mean[:, column],
                 "epistemic_variance": predictive.epistemic_variance[:, column],
                 "aleatoric_variance": predictive.aleatoric_variance[:, column],
             }
         )
-        for column, output in enumerate(cell.dataset.target_names)
+        for column, output in enumerate(cell.dataset.output_names)
     ]
     return pd.concat(tables, ignore_index=True)

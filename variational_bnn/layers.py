@@ -7,7 +7,7 @@ local reparameterisation, turn to NaN on a row of zeros. The classes here are in
 from __future__ import annotations
 
 import abc
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -30,7 +30,12 @@ class Stochastic(tf_keras.layers.Layer, abc.ABC):
 
     The noise is a function of the layer's seed and of the number of draws so far, which is saved with the weights, so
     a loaded model goes on exactly as the saved one would have. Replicas of a distributed model draw apart.
+
+    Attributes:
+        kind: What is random: "weights" or "latents".
     """
+
+    kind: ClassVar[str]
 
     def __init__(self, *args: Any, seed: int | None = None, kl_weight: float = 1.0, **kwargs: Any) -> None:
         """Check and keep the settings; a seed of None is drawn from the system's entropy."""
@@ -109,6 +114,8 @@ class MeanFieldDense(Stochastic):
         ValueError: If a size is not a whole number >= 1 or a scale is not > 0.
     """
 
+    kind = "weights"
+
     def __init__(
         self,
         units: int,
@@ -142,6 +149,11 @@ class MeanFieldDense(Stochastic):
             kl_weight=kl_weight,
             **kwargs,
         )
+
+    @property
+    def num_examples(self) -> int:
+        """N, by which the KL is divided."""
+        return int(self._numbers["num_examples"])
 
     def settings(self) -> dict[str, Any]:
         """The plain values of this layer's own arguments."""
@@ -181,7 +193,7 @@ class MeanFieldDense(Stochastic):
         inputs_and_one = tf.concat([inputs, tf.ones_like(inputs[..., :1])], -1)
         weights = self.posterior()
         outputs = self.draw(inputs_and_one, weights, self.next_seed(inputs))
-        self.add_kl(self._kl(weights) / self._numbers["num_examples"])
+        self.add_kl(self._kl(weights) / self.num_examples)
         return self.activation(outputs)
 
     def posterior(self) -> tfd.Distribution:
@@ -262,6 +274,8 @@ class NormalUnits(Stochastic):
         kl_weight: Of the KL in the loss; 1 for the ELBO.
         **kwargs: Of `tf_keras.layers.Layer`.
     """
+
+    kind = "latents"
 
     def __init__(self, activation: str | None = None, initial_scale: float = 0.1, **kwargs: Any) -> None:
         require(is_positive(initial_scale), f"initial_scale must be > 0, got {initial_scale!r}")

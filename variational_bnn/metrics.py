@@ -23,6 +23,24 @@ def rmse(y: Array, mean: Array) -> float:
     return float(np.sqrt(np.mean((y - mean) ** 2)))
 
 
+def accuracy(y: Array, probabilities: Array) -> float:
+    """Share of the targets whose most probable class is right; NaN if a probability is.
+
+    Args:
+        y: Numbers of K classes `[N, 1]`, or what is 0 or 1 `[N, D]`.
+        probabilities: Of the classes `[N, K]`, or of a 1 `[N, D]`.
+
+    Raises:
+        ValueError: If the shapes do not fit, or there are no examples.
+    """
+    shapes = f"got {list(y.shape)} and {list(probabilities.shape)}"
+    require(y.size > 0 and len(y) == len(probabilities), f"y and probabilities must have as many rows, {shapes}")
+    of_classes = y.shape[1] == 1 < probabilities.shape[1]
+    require(of_classes or y.shape == probabilities.shape, f"y must have one column, or as many, {shapes}")
+    guess = probabilities.argmax(1, keepdims=True) if of_classes else probabilities > 0.5
+    return float(np.mean(np.where(np.isnan(probabilities).any(axis=1, keepdims=True), np.nan, guess == y)))
+
+
 def crps(samples: Floats, y: Array) -> Array:
     """Continuous ranked probability score `[N, D]`, in the units of y: E|Y - y| - E|Y - Y'| / 2.
 

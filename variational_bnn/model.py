@@ -6,8 +6,10 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from variational_bnn import heads, layers
-from variational_bnn._keras import PACKAGE, tf, tf_keras
+from variational_bnn._keras import PACKAGE, layers_of, tf, tf_keras
 from variational_bnn.losses import negative_log_likelihood, stochastic_layers
 
 STEPS_PER_EXECUTION = 32
@@ -22,7 +24,8 @@ class VariationalModel(tf_keras.Model):
     """A functional `tf_keras.Model` whose `fit` and `evaluate` show `loss`, `nll` and `kl`, all in nats per example.
 
     `loss = nll + kl_weight * kl`, and `kl` is the KL of the weights over the number of examples plus the batch's mean
-    KL of the latents. Sample weights multiply each example's nll, as everywhere in Keras.
+    KL of the latents; a model that has both shows them apart too, as `kl_weights` and `kl_latents`. Sample weights
+    multiply each example's nll, as everywhere in Keras.
     """
 
     def __init__(
@@ -35,8 +38,9 @@ class VariationalModel(tf_keras.Model):
     @tf.__internal__.tracking.no_automatic_dependency_tracking
     def _make_own_state(self) -> None:
         """Make what is untracked, so that the metrics' variables do not pass for weights of the model."""
-        self._nll = tf_keras.metrics.Mean("nll")
-        self._kl = tf_keras.metrics.Mean("kl")
+        kinds = {layer.kind for layer in stochastic_layers(self)}
+        self._nll, self._kl = (tf_keras.metrics.Mean(name) for name in ("nll", "kl"))
+        self._parts = {kind: tf_keras.metrics.Mean(f"kl_{kind}") for kind in sorted(kinds) if len(kinds) > 1}
         self.train_function: Any = None
         self.test_function: Any = None
         self._loops: tuple[Any, Any] = (None, None)
@@ -44,8 +48,8 @@ class VariationalModel(tf_keras.Model):
 
     @property
     def metrics(self) -> list[tf_keras.metrics.Metric]:
-        """Those of `compile`, and `nll` and `kl`."""
-        return [*super().metrics, self._nll, self._kl]
+        """Those of `compile`, and `nll` and `kl`, and its parts."""
+        return [*super().metrics, self._nll, self._kl, *self._parts.values()]
 
     def fit(
         self, x: Any = None, *args: Any, steps_per_epoch: int | None = None, validation_data: Any = None, **kwargs: Any
@@ -55,6 +59,7 @@ class VariationalModel(tf_keras.Model):
         One batch a call, as Keras has it, where `compile` asks for a number of its own, or where data may end within a
         call because nobody knows their number of batches.
         """
+        self._check_targets(args[0] if args else kwargs.get("y"))
         if self._is_compiled and isinstance(self.optimizer, tf_keras.optimizers.Optimizer):  # Legacy ones do it late.
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)  # Else the first step would be traced twice.
@@ -62,6 +67,18 @@ class VariationalModel(tf_keras.Model):
         known &= validation_data is None or _is_of_known_size(validation_data, kwargs.get("validation_steps"))
         with self._many_batches_a_call() if known else contextlib.nullcontext():
             return super().fit(x, *args, steps_per_epoch=steps_per_epoch, validation_data=validation_data, **kwargs)
+
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As `tf_keras.Model.evaluate`."""
+        self._check_targets(y)
+        return super().evaluate(x, y, *args, **kwargs)
+
+    def _check_targets(self, y: Any) -> None:
+        """Refuse targets that the likelihood gives no density, if they come as an array: pixels from 0 to 255, say."""
+        if isinstance(y, np.ndarray):
+            for layer in layers_of(self):
+                if isinstance(layer, heads.LikelihoodHead):
+                    layer.likelihood.require_targets(y)
 
     @contextlib.contextmanager
     def _many_batches_a_call(self) -> Iterator[None]:
@@ -87,11 +104,13 @@ class VariationalModel(tf_keras.Model):
         """The total loss of a batch; its parts go to the metrics `nll` and `kl`."""
         loss = super().compute_loss(x, y, y_pred, sample_weight)
         nll = negative_log_likelihood(y, y_pred)
-        kl = [layer.kl for layer in stochastic_layers(self)]
         if sample_weight is not None:
             nll *= tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
         self._nll.update_state(nll)
-        self._kl.update_state(tf.add_n(kl) if kl else 0.0, sample_weight=tf.shape(nll)[0])
+        layers = stochastic_layers(self)
+        kls = {self._kl: layers, **{part: [x for x in layers if x.kind == kind] for kind, part in self._parts.items()}}
+        for metric, own in kls.items():
+            metric.update_state(tf.add_n([x.kl for x in own]) if own else 0.0, sample_weight=tf.shape(nll)[0])
         return loss
 
 

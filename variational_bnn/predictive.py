@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from variational_bnn._keras import tf_keras
 from variational_bnn.base import Predictive
-from variational_bnn.checks import Array, finite_table, require
+from variational_bnn.checks import Array, finite_table, flattened, require
+from variational_bnn.likelihoods import Bernoulli, Categorical
 from variational_bnn.sampling import NO_DENSITY, Draws, Functions, values_of
 
 
@@ -40,7 +41,9 @@ def predict(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, 
     draws = Draws.of(model, x, num_samples, seed)
     sampler = draws.sampler()
     weights = [variable.numpy() for variable in sampler.variables]
-    mean, epistemic, aleatoric = map(np.concatenate, zip(*map(_moments, draws.chunks(sampler)), strict=True))
+    classes = sampler.of_classes
+    parts = [_moments(blocks, classes) for blocks in draws.chunks(sampler)]
+    mean, epistemic, aleatoric, expected_entropy = map(np.concatenate, zip(*parts, strict=True))
 
     def once_more(**asked: Any) -> Iterator[Iterator[list[Functions]]]:
         require(sampler.has_density, NO_DENSITY)
@@ -48,6 +51,8 @@ def predict(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, 
             yield from draws.chunks(draws.sampler(), **asked)
 
     def log_likelihood(y: Array, tau: int) -> Array:
+        if classes:
+            classes.require_targets(y)
         return np.concatenate([_log_mean(blocks, tau) for blocks in once_more(score=y, tau=tau)])
 
     def sample(noise_seed: int) -> Functions:
@@ -59,6 +64,8 @@ def predict(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, 
         aleatoric_variance=aleatoric,
         log_likelihood=log_likelihood,
         sampler=sample,
+        entropy=classes.entropy(mean) if classes else None,
+        expected_entropy=expected_entropy if classes else None,
     )
 
 
@@ -92,11 +99,13 @@ def mean_log_prob(model: tf_keras.Model, x: npt.ArrayLike, y: npt.ArrayLike, *, 
         TypeError: If the model is not one of tf_keras.
         ValueError: If the inputs or targets do not fit the model or are not finite, or it puts out no distribution.
     """
-    draws, targets = Draws.of(model, x, num_samples, seed), finite_table("y", y)
+    draws, targets = Draws.of(model, x, num_samples, seed), finite_table("y", flattened(y))
     sampler = draws.sampler()
     require(sampler.has_density, NO_DENSITY)
-    wanted = [len(draws.x), sampler.moments.outputs[0].shape[-1]]
+    wanted = [len(draws.x), sampler.num_targets]
     require(list(targets.shape) == wanted, f"y must have shape {wanted}, got {list(targets.shape)}")
+    if sampler.of_classes:
+        sampler.of_classes.require_targets(targets)
     return _functions(draws.chunks(sampler, score=targets)).mean(axis=0, dtype=np.float64)
 
 
@@ -105,22 +114,26 @@ def _functions(chunks: Iterable[Iterable[list[Functions]]]) -> Functions:
     return np.concatenate([np.concatenate([first for first, *_ in blocks]) for blocks in chunks], axis=1)
 
 
-def _moments(blocks: Iterable[list[Functions]]) -> tuple[Array, Array, Array]:
-    """Mean, epistemic and aleatoric variance `[R, D]`.
+def _moments(
+    blocks: Iterable[list[Functions]], classes: Bernoulli | Categorical | None
+) -> tuple[Array, Array, Array, Array]:
+    """Mean, epistemic and aleatoric variance `[R, D]`, and the expected entropy, `[R, 0]` where there is none.
 
     Summed are deviations from the first draw: if all draws are equal, their variance is exactly 0.
     """
     count, first = 0, np.zeros(())
-    total = squares = noise = np.zeros(())
+    total = squares = noise = entropies = np.zeros(())
     for means, variances in blocks:
         first = first if count else means[0].astype(np.float64)
         deviation = means - first
         total = total + deviation.sum(axis=0)
         squares = squares + (deviation**2).sum(axis=0)
         noise = noise + variances.sum(axis=0, dtype=np.float64)
+        entropy = classes.entropy(means.astype(np.float64)) if classes else np.zeros((1, len(first), 0))
+        entropies = entropies + entropy.sum(axis=0)
         count += len(means)
     shift = total / count
-    return first + shift, np.maximum(squares / count - shift**2, 0), noise / count
+    return first + shift, np.maximum(squares / count - shift**2, 0), noise / count, entropies / count
 
 
 def _log_mean(blocks: Iterable[list[Functions]], tau: int) -> Array:

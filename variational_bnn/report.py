@@ -10,26 +10,41 @@ from rich.table import Table
 from rich.text import Text
 
 from variational_bnn.base import BETWEEN, BEYOND, LEVELS, MAX_R_HAT, MIN_ESS, NEAR, REGIONS, TAU
+from variational_bnn.results import of_classes
 
 LATENT_NOISE = ("hidden",)
 """Methods whose draws differ by noise of the units: it need not shrink with more data, nor grow away from it."""
 
-LEGEND = (
-    "near, between, beyond: epistemic sd, how far apart the functions lie that a method holds possible, in the units "
-    "of y, [95 % interval over seeds], at inputs as close to training rows as they are to each other; inside their "
-    "range but farther off; and outside it. noise: the sd near that it takes for noise. rmse: on the training rows. "
-    "4 x data: how many times less epistemic variance there is near, with four times the data."
+_OF_NUMBERS = "epistemic sd, how far apart the functions lie that a method holds possible, in the units of y"
+_OF_CLASSES = (
+    "epistemic sd, how far apart the probabilities lie that a method holds possible, and mutual information, how much "
+    "of the class's entropy comes of that"
 )
+_PLACES = (
+    "[95 % interval over seeds], at inputs as close to training rows as they are to each other; inside their range but "
+    "farther off; and outside it. noise: the sd near that it takes for noise."
+)
+_FIT_OF_NUMBERS = "rmse: on the training rows."
+_FIT_OF_CLASSES = (
+    "rmse: of the probabilities, on the training rows, where they should be 0 or 1. entropy: near; the log of the "
+    "number of classes if all are as likely. accuracy: share of the training rows whose most probable class is right."
+)
+_CONTRACTED = "4 x data: how many times less epistemic variance there is near, with four times the data."
 
 _CLOSENESS = {"sd_ratio": "sd ratio", "wasserstein": "distance", "mean_error": "mean error"}
+_CLOSENESS_OF_CLASSES = {**_CLOSENESS, "total_variation": "tot. var.", "agreement": "agreement"}
+del _CLOSENESS_OF_CLASSES["mean_error"]
 
 
 def tables(summary: pd.DataFrame, about: str, reference: str | None = None) -> list[Table]:
     """What was found, to be read on a screen: one row a method, as in `Comparison.table`.
 
-    Epistemic sd by region; closeness to the reference, if there is one; scores, where rows were held out; and cost.
+    Epistemic sd by region; mutual information, of classes; closeness to the reference, if there is one; scores, where
+    rows were held out; and cost.
     """
     found = [_epistemic(summary, about)]
+    if of_classes(summary):
+        found.append(_information(summary))
     if reference is not None:
         found.append(_closeness(summary, reference))
     if any(summary[f"rmse_{region}"].notna().any() for region in REGIONS):
@@ -37,23 +52,45 @@ def tables(summary: pd.DataFrame, about: str, reference: str | None = None) -> l
     return [*found, _cost(summary)]
 
 
+def legend(summary: pd.DataFrame) -> str:
+    """What the columns of the first tables mean."""
+    what, fit = (_OF_CLASSES, _FIT_OF_CLASSES) if of_classes(summary) else (_OF_NUMBERS, _FIT_OF_NUMBERS)
+    more = f" {_CONTRACTED}" if _contracted(summary) else ""
+    return f"{', '.join(REGIONS)}: {what}, {_PLACES} {fit}{more}"
+
+
+def _contracted(summary: pd.DataFrame) -> bool:
+    return bool(summary["contraction"].notna().any())
+
+
 def _epistemic(summary: pd.DataFrame, about: str) -> Table:
-    contracted = bool(summary["contraction"].notna().any())
+    contracted = _contracted(summary)
     more = ("4 x data",) if contracted else ()
-    table = _table(f"Epistemic sd on {about}", *REGIONS, "noise", "rmse", *more)
+    what = "Epistemic sd of the probabilities" if of_classes(summary) else "Epistemic sd"
+    table = new_table(f"{what} on {about}", *REGIONS, "noise", "rmse", *more)
     for _, row in summary.iterrows():
         sds = [_with_interval(row, f"sd_{region}", "\n") for region in REGIONS]
-        rest = [_short(row[name]) for name in ("aleatoric_sd_near", "train_rmse")]
-        table.add_row(row["method"], *sds, *rest, *([_short(row["contraction"])] if contracted else []))
+        rest = [short(row[name]) for name in ("aleatoric_sd_near", "train_rmse")]
+        table.add_row(row["method"], *sds, *rest, *([short(row["contraction"])] if contracted else []))
+    return table
+
+
+def _information(summary: pd.DataFrame) -> Table:
+    table = new_table("Classes: mutual information, in nats", *REGIONS, "entropy", "accuracy")
+    for _, row in summary.iterrows():
+        information = [_with_interval(row, f"mutual_information_{region}", "\n") for region in REGIONS]
+        table.add_row(row["method"], *information, short(row["entropy_near"]), short(row["train_accuracy"], 3))
     return table
 
 
 def _closeness(summary: pd.DataFrame, reference: str) -> Table:
-    title = f"Closeness to {reference}: ratio of epistemic sds; Wasserstein distance and mean's error in its sds"
-    table = _table(title, "", *REGIONS)
+    measures, title = _CLOSENESS, "Wasserstein distance and mean's error in its sds"
+    if of_classes(summary):
+        measures, title = _CLOSENESS_OF_CLASSES, "Wasserstein distance of probabilities, and of their means as below"
+    table = new_table(f"Closeness to {reference}: ratio of epistemic sds; {title}", "", *REGIONS)
     for _, row in summary.iterrows():
-        if any(not math.isnan(row[f"{measure}_{region}"]) for measure in _CLOSENESS for region in REGIONS):
-            for measure, label in _CLOSENESS.items():
+        if any(not math.isnan(row[f"{measure}_{region}"]) for measure in measures for region in REGIONS):
+            for measure, label in measures.items():
                 name = row["method"] if label == "sd ratio" else ""
                 values = [_with_interval(row, f"{measure}_{region}", "\n") for region in REGIONS]
                 table.add_row(name, label, *values)
@@ -62,37 +99,42 @@ def _closeness(summary: pd.DataFrame, reference: str) -> Table:
 
 def _scores(summary: pd.DataFrame) -> Table:
     levels = [f"{100 * level:.0f}" for level in LEVELS]
-    within = f"{', '.join(levels[:-1])} and {levels[-1]} %"
-    title = f"Held-out rows: joint: log-likelihood of {TAU} at a time, per row; covered: by {within} intervals"
-    table = _table(title, "", "rmse", "log-lik.", "joint", "CRPS", "covered, %", "95 % width")
+    within = f"; covered: by {', '.join(levels[:-1])} and {levels[-1]} % intervals"
+    classes = of_classes(summary)
+    title = f"Held-out rows: joint: log-likelihood of {TAU} at a time, per row{'' if classes else within}"
+    more = ("accuracy",) if classes else ("CRPS", "covered, %", "95 % width")
+    table = new_table(title, "", "rmse", "log-lik.", "joint", *more)
     for _, row in summary.iterrows():
         held_out = [region for region in REGIONS if not math.isnan(row[f"rmse_{region}"])]
         for region in held_out:
-            scores = ("rmse", "log_likelihood", "joint_log_likelihood", "crps")
-            covered = " ".join(f"{100 * row[f'coverage_{level}_{region}']:.0f}" for level in levels)
-            values = [_short(row[f"{score}_{region}"]) for score in scores]
-            name = row["method"] if region == held_out[0] else ""
-            table.add_row(name, region, *values, covered, _short(row[f"width_95_{region}"]))
+            values = [short(row[f"{score}_{region}"]) for score in ("rmse", "log_likelihood", "joint_log_likelihood")]
+            if classes:
+                values.append(short(row[f"accuracy_{region}"], 3))
+            else:
+                covered = " ".join(f"{100 * row[f'coverage_{level}_{region}']:.0f}" for level in levels)
+                values += [short(row[f"crps_{region}"]), covered, short(row[f"width_95_{region}"])]
+            table.add_row(row["method"] if region == held_out[0] else "", region, *values)
     return table
 
 
 def _cost(summary: pd.DataFrame) -> Table:
     chains = any(_has_chains(row) for _, row in summary.iterrows())
     more = ("accept", "R-hat", "ESS") if chains else ()
-    table = _table("Cost of a fit", "fit, s", "predict", "weights", "random", "MiB", *more)
+    table = new_table("Cost of a fit", "fit, s", "predict", "weights", "random", "MiB", *more)
     for _, row in summary.iterrows():
-        values = [_short(row["fit_seconds"]), _short(row["predict_seconds"])]
-        counts = [f"{row['parameters']:.0f}", f"{row['random_variables']:.0f}", _short(row["peak_memory"])]
-        of_chains = [_short(row["acceptance"]), _short(row["r_hat"], 4), _short(row["ess"])] if chains else []
+        values = [short(row["fit_seconds"]), short(row["predict_seconds"])]
+        counts = [f"{row['parameters']:.0f}", f"{row['random_variables']:.0f}", short(row["peak_memory"])]
+        of_chains = [short(row["acceptance"]), short(row["r_hat"], 4), short(row["ess"])] if chains else []
         table.add_row(row["method"], *values, *counts, *of_chains)
     return table
 
 
-def _table(title: str, *headings: str) -> Table:
+def new_table(title: str, *headings: str, heading: str = "method") -> Table:
+    """A table to be read on a screen, without lines; its first column is text."""
     table = Table(title=Text(title), title_justify="left", header_style="bold", box=SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column("method", no_wrap=True)
-    for heading in headings:
-        table.add_column(heading, justify="right")
+    table.add_column(heading, no_wrap=True)
+    for name in headings:
+        table.add_column(name, justify="right")
     return table
 
 
@@ -113,13 +155,12 @@ def failures(results: pd.DataFrame) -> list[str]:
 
 
 def _verdict(row: pd.Series[float]) -> str:
-    count = int(row["seeds_failed"])
-    failed = f" ({count} seed{'s' if count > 1 else ''} failed)" if count else ""
+    note = failed(int(row["seeds_failed"]))
     if not row["seeds_ok"]:
-        return f"no seed succeeded{failed}"
+        return f"no seed succeeded{note}"
     sds = [row[f"sd_{region}"] for region in REGIONS if not math.isnan(row[f"sd_{region}"])]
     if not any(sds):
-        return f"no epistemic variance anywhere, so it never knows that it does not know{failed}"
+        return f"no epistemic variance anywhere, so it never knows that it does not know{note}"
     ratios = [
         f"{_with_interval(row, f'{region}_{NEAR}')} times as much {region} the data as near it"
         for region in (BETWEEN, BEYOND)
@@ -128,11 +169,16 @@ def _verdict(row: pd.Series[float]) -> str:
     caveat = "; noise of its units, not uncertainty about parameters" if str(row["method"]) in LATENT_NOISE else ""
     contraction = ""
     if not math.isnan(row["contraction"]):
-        contraction = f"; {_short(row['contraction'])} times less near it with four times the data"
+        contraction = f"; {short(row['contraction'])} times less near it with four times the data"
     apart = ""
-    if _has_chains(row) and not failed and not (row["r_hat"] <= MAX_R_HAT and row["ess"] >= MIN_ESS):
-        apart = f"; chains not converged, R-hat {_short(row['r_hat'], 4)}, ESS {_short(row['ess'])}"
-    return f"epistemic variance {', '.join(ratios) or 'near the data alone'}{contraction}{caveat}{apart}{failed}"
+    if _has_chains(row) and not note and not (row["r_hat"] <= MAX_R_HAT and row["ess"] >= MIN_ESS):
+        apart = f"; chains not converged, R-hat {short(row['r_hat'], 4)}, ESS {short(row['ess'])}"
+    return f"epistemic variance {', '.join(ratios) or 'near the data alone'}{contraction}{caveat}{apart}{note}"
+
+
+def failed(seeds: int) -> str:
+    """That so many seeds failed, if any."""
+    return f" ({seeds} seed{'s' if seeds > 1 else ''} failed)" if seeds else ""
 
 
 def _has_chains(row: pd.Series[float]) -> bool:
@@ -140,10 +186,11 @@ def _has_chains(row: pd.Series[float]) -> bool:
 
 
 def _with_interval(row: pd.Series[float], name: str, separator: str = " ") -> str:
-    low, high = row[f"{name}_low"], row[f"{name}_high"]
-    interval = "" if math.isnan(low) or math.isnan(high) else f"{separator}[{_short(low)}, {_short(high)}]"
-    return _short(row[name]) + interval
+    low, high = (row.get(f"{name}_{bound}", math.nan) for bound in ("low", "high"))
+    interval = "" if math.isnan(low) or math.isnan(high) else f"{separator}[{short(low)}, {short(high)}]"
+    return short(row[name]) + interval
 
 
-def _short(value: float, digits: int = 2) -> str:
+def short(value: float, digits: int = 2) -> str:
+    """A number of a few digits; a dash for none."""
     return "-" if math.isnan(value) else f"{value:.0f}" if abs(value) >= 100 else f"{value:.{digits}g}"

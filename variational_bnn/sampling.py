@@ -20,6 +20,7 @@ import numpy.typing as npt
 from variational_bnn._keras import layers_of, require_model, tf, tf_keras, tfd
 from variational_bnn.checks import Array, require, require_count, require_seed
 from variational_bnn.coherence import drawing, inlined, numbers_a_draw, random_layers
+from variational_bnn.likelihoods import Bernoulli, Categorical, as_labels, of_classes
 
 BLOCK = 100
 """Draws whose noise is made together, if it is not too much."""
@@ -51,6 +52,8 @@ class Sampler:
         self.block = max(1, min(BLOCK, NOISE // max(numbers_a_draw(model), 1))) if graph_seed is None else 1
         self.deterministic = not random_layers(model) and graph_seed is None
         self.has_density = False
+        self.of_classes: Bernoulli | Categorical | None = None
+        self.num_targets = 0
         self.moments = self._compile(self._moments)
 
     def repeats(self, rows: Functions) -> bool:
@@ -82,7 +85,8 @@ class Sampler:
         model: Any = self._model()
         tiled = tf.tile(rows, [draws] + [1] * len(self.row_shape))
         with drawing(model, self.block, draws, seed), inlined():
-            return model(tf.ensure_shape(tiled, [None, *self.row_shape]), training=False)
+            outputs = model(tf.ensure_shape(tiled, [None, *self.row_shape]), training=False)
+        return as_labels(outputs)
 
     def _moments(
         self, rows: tf.Tensor, targets: tf.Tensor, draws: tf.Tensor, seed: tf.Tensor, noise_seed: tf.Tensor
@@ -91,9 +95,12 @@ class Sampler:
         outputs = self._outputs(rows, draws, seed)
         self.has_density = isinstance(outputs, tfd.Distribution)
         require(self.has_density or tf.is_tensor(outputs), f"the model must have one output, got {outputs!r}")
+        self.of_classes = of_classes(outputs)
         mean = outputs.mean() if self.has_density else outputs
         variance = outputs.variance() if self.has_density else tf.zeros_like(mean)
-        shape = [draws, tf.shape(rows)[0], mean.shape[1:].num_elements()]
+        shape = [draws, tf.shape(rows)[0], -1]
+        one_y = outputs.batch_shape.concatenate(outputs.event_shape) if self.has_density else mean.shape
+        self.num_targets = int(one_y[1:].num_elements())
         return tf.reshape(mean, shape), tf.reshape(variance, shape)
 
     def _log_prob(
@@ -101,8 +108,10 @@ class Sampler:
     ) -> tf.Tensor:
         """Log p(y given x, draw), `[B, R]`."""
         density = self._outputs(rows, draws, seed)
-        tiled = tf.cast(tf.tile(targets, [draws, 1]), density.dtype)
-        log_prob = density.log_prob(tf.reshape(tiled, tf.shape(density.mean())))
+        dtype = density.dtype if density.dtype.is_floating else tf.float32  # A target between 0 and 1 stays one.
+        tiled = tf.cast(tf.tile(targets, [draws, 1]), dtype)
+        shape = tf.concat([density.batch_shape_tensor(), density.event_shape_tensor()], 0)
+        log_prob = density.log_prob(tf.reshape(tiled, shape))
         return tf.reduce_sum(tf.reshape(log_prob, [draws, tf.shape(rows)[0], -1]), -1)
 
     def _sample(

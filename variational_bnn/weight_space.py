@@ -83,9 +83,9 @@ class WeightSpace:
 
     def distribution(self, outputs: tf.Tensor) -> tfd.Distribution:
         """The distribution of y `[..., N, D]` by outputs `[..., N, K]`."""
-        likelihood = self.network.likelihood
-        size = likelihood.num_parameters(self.network.output_size)
-        return likelihood.distribution(outputs[..., :size], outputs[..., size:])
+        likelihood, output_size = self.network.likelihood, self.network.output_size
+        size = likelihood.num_parameters(output_size)
+        return likelihood.distribution(outputs[..., :size], outputs[..., size:], (output_size,))
 
     def log_likelihood(self, z: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         """Log p(y given x, z) `[...]`, summed over the rows of y `[N, D]`."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from variational_bnn.base import Network
-from variational_bnn.builders._assembly import assemble
+from variational_bnn.base import Network, require_network
+from variational_bnn.builders._assembly import LayerMaker, assemble
 from variational_bnn.checks import require_known
 from variational_bnn.layers import (
     DenseFlipout,
@@ -51,19 +51,27 @@ def build_weight_variation(
         TypeError: If the network is none.
         ValueError: If a number is out of its range or the estimator is unknown.
     """
+    require_network(network)
+    stochastic = mean_field(
+        estimator,
+        num_examples,
+        prior_scale=network.prior_scale,
+        scale_prior_by_fan_in=network.scale_prior_by_fan_in,
+        initial_scale=initial_scale,
+        kl_weight=kl_weight,
+    )
+    return assemble(network, num_examples, seed, f"weight_variation_{estimator}", hidden=stochastic, output=stochastic)
+
+
+def mean_field(estimator: str, num_examples: int, **settings: Any) -> LayerMaker:
+    """What makes the variational layers of an estimator; settings are those of `MeanFieldDense`.
+
+    Raises:
+        ValueError: If the estimator is unknown.
+    """
     require_known("estimator", estimator, tuple(ESTIMATORS))
 
-    def stochastic(units: int, activation: str | None, seed: int, name: str) -> Any:
-        return ESTIMATORS[estimator](
-            units,
-            num_examples,
-            activation,
-            prior_scale=network.prior_scale,
-            scale_prior_by_fan_in=network.scale_prior_by_fan_in,
-            initial_scale=initial_scale,
-            seed=seed,
-            kl_weight=kl_weight,
-            name=name,
-        )
+    def layer(units: int, activation: str | None, seed: int, name: str) -> Any:
+        return ESTIMATORS[estimator](units, num_examples, activation, seed=seed, name=name, **settings)
 
-    return assemble(network, num_examples, seed, f"weight_variation_{estimator}", hidden=stochastic, output=stochastic)
+    return layer

@@ -17,22 +17,24 @@ DATASETS: dict[str, str] = {
 """The names that `load` knows besides CSV files, each with a line that says what it is."""
 
 
-def load(spec: str, target: str | None = None) -> Dataset:
+def load(spec: str, target: str | None = None, *, classes: bool | None = None) -> Dataset:
     """The dataset that a name or a path stands for; all its rows train.
 
     Args:
         spec: A name in `DATASETS`, or the path of a CSV file.
         target: The column of the CSV file to predict; named datasets have their own.
+        classes: Whether it is a class: see `read_csv`. That of a named dataset is a number.
 
     Raises:
         ValueError: If there is neither such a dataset (the message lists them) nor such a file, if a CSV file comes
-            without a target or a named dataset with one, or for what `read_csv` and `uci` refuse.
+            without a target or a named dataset with one or with classes, or for what `read_csv` and `uci` refuse.
     """
     if spec in DATASETS:
         require(target is None, f"dataset {spec!r} has its own target, got {target!r}")
+        require(not classes, f"dataset {spec!r} has a target of numbers, not of classes")
         return lecture() if spec == "lecture" else uci(spec.removeprefix("uci:"))
     known = ", ".join(DATASETS)
     require(Path(spec).exists(), f"unknown dataset {spec!r}; known: {known}, or the path of a CSV file")
     if target is None:
         raise ValueError(f"{spec} needs a target; columns: {', '.join(column_names(spec))}")
-    return read_csv(spec, target)
+    return read_csv(spec, target, classes=classes)

@@ -1,4 +1,4 @@
-"""Anybody's regression table, from a CSV file."""
+"""Anybody's table, from a CSV file."""
 
 from __future__ import annotations
 
@@ -13,34 +13,43 @@ from variational_bnn.base import Dataset
 from variational_bnn.checks import Array, require
 
 
-def read_csv(path: str | Path, target: str, name: str | None = None) -> Dataset:
+def read_csv(path: str | Path, target: str, name: str | None = None, *, classes: bool | None = None) -> Dataset:
     """Read a comma-separated UTF-8 file: a line of column names, then a line of numbers for each example.
 
-    Every column but the target is a feature. Blank lines are passed over.
+    Every column but the target is a feature. Blank lines are passed over. The target may be a class: each different
+    cell is one, in the order of their numbers if all are numbers, else of their letters.
 
     Args:
         path: The file.
         target: The column to predict.
         name: Of the dataset; the file's name without its ending by default.
+        classes: Whether the target is a class; if None, it is one where no cell of it is a number.
 
     Raises:
         ValueError: If the file cannot be read or parsed; if a column has no name, or the name of another; if the
-            target is not among the columns, or is the only one; if a cell is empty or no finite number (the message
-            has its column and its line in the file, where the names are line 1); or if `Dataset` refuses the table.
+            target is not among the columns, or is the only one; if a cell is empty, or no finite number where one is
+            wanted (the message has its column and its line in the file, where the names are line 1); if there are more
+            classes than half the rows; or if `Dataset` refuses the table.
     """
     path = Path(path)
     cells = _cells(path)
     names = _names(path, cells)
     require(target in names, f"{path} has no column {target!r}; columns: {', '.join(names)}")
     require(len(names) > 1, f"{path} has no feature columns beside the target {target!r}")
-    values = _numbers(path, names, cells.iloc[1:])
-    column = names.index(target)
+    rows, column = cells.iloc[1:].copy(), names.index(target)
+    require(len(rows) > 0, f"{path} has no rows below its column names")
+    class_names: tuple[str, ...] = ()
+    if classes or (classes is None and not any(map(_is_number, rows[column]))):
+        class_names = _class_names(path, target, rows[column])
+        rows[column] = [str(class_names.index(cell)) for cell in rows[column]]
+    values = _numbers(path, names, rows)
     return Dataset(
         name=name or path.stem,
         x=np.delete(values, column, axis=1),
         y=values[:, [column]],
         feature_names=names[:column] + names[column + 1 :],
         target_names=(target,),
+        class_names=class_names,
     )
 
 
@@ -85,8 +94,16 @@ def _names(path: Path, cells: pd.DataFrame) -> tuple[str, ...]:
     return names
 
 
+def _class_names(path: Path, target: str, cells: pd.Series[str]) -> tuple[str, ...]:
+    for line in cells.index[cells == ""][:1]:
+        raise ValueError(f"{path}: column {target!r} must hold a class, line {line} has an empty cell")
+    found = sorted(set(cells))
+    many = f"target {target!r} has {len(found)} classes in {len(cells)} rows, at most half as many are wanted"
+    require(2 * len(found) <= len(cells), f"{path}: {many}")
+    return tuple(sorted(found, key=_number) if all(math.isfinite(_number(name)) for name in found) else found)
+
+
 def _numbers(path: Path, names: tuple[str, ...], rows: pd.DataFrame) -> Array:
-    require(len(rows) > 0, f"{path} has no rows below its column names")
     values = np.array([[_number(cell) for cell in row] for row in rows.itertuples(index=False)])
     for row, column in np.argwhere(~np.isfinite(values))[:1]:
         found = repr(rows.iat[row, column]) if rows.iat[row, column] else "an empty cell"
@@ -97,7 +114,12 @@ def _numbers(path: Path, names: tuple[str, ...], rows: pd.DataFrame) -> Array:
 
 def _number(cell: str) -> float:
     """The nearest float, as pandas has it only in some versions; NaN for what is no number."""
+    return float(cell) if _is_number(cell) else math.nan
+
+
+def _is_number(cell: str) -> bool:
     try:
-        return float(cell)
+        float(cell)
     except ValueError:
-        return math.nan
+        return False
+    return True

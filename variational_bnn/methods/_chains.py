@@ -89,7 +89,9 @@ def diagnose(space: WeightSpace, draws: npt.NDArray[np.float32], x: npt.NDArray[
     """Largest split R-hat and smallest effective sample size of the functions at inputs, all in standard units.
 
     Of weights they would say little: hidden units that change places are other weights and the same function. Fewer
-    than four draws, the least that can be split, say nothing: NaN. So does one chain of R-hat.
+    than four draws, the least that can be split, say nothing: NaN. So does one chain of R-hat. A function that is the
+    same in all draws of all chains, such as a probability that rounds to 1, has chains that agree: R-hat 1, and as many
+    effective draws as there are.
 
     Args:
         space: Of the weights.
@@ -113,9 +115,11 @@ def _of_functions(functions: Array) -> tuple[float, float]:
     if draws < 4:
         return np.nan, np.nan
     states = tf.constant(functions, tf.float64)
+    constant = (functions == functions[0, 0]).all(axis=(0, 1))
     across = 1 if chains > 1 else None
     ess = tfp.mcmc.effective_sample_size(states, cross_chain_dims=across, filter_beyond_positive_pairs=True)
+    smallest = float(np.min(np.where(constant, draws * chains, ess)))
     if chains == 1:
-        return np.nan, float(np.min(ess))
+        return np.nan, smallest
     r_hat = tfp.mcmc.potential_scale_reduction(states, independent_chain_ndims=1, split_chains=True)
-    return float(np.max(r_hat)), float(np.min(ess))
+    return float(np.max(np.where(constant, 1.0, r_hat))), smallest

@@ -46,6 +46,11 @@ class Standardiser:
         """Mean and standard deviation of `[N, C]` values."""
         return cls(shift=values.mean(axis=0), scale=values.std(axis=0))
 
+    @classmethod
+    def none(cls) -> Standardiser:
+        """Of values that stay as they are."""
+        return cls(shift=np.zeros(1), scale=np.ones(1))
+
     def __call__(self, values: Array) -> Array:
         """`[N, C]` values in standard units."""
         return (values - self.shift) / self.scale
@@ -93,13 +98,14 @@ class Problem:
 
     @classmethod
     def of(cls, dataset: Dataset, network: Network) -> Problem:
-        """Standardise the training rows, and the noise if it is known in units of y.
+        """Standardise the training rows, and the noise if it is known in units of y; the number of a class stays.
 
         Raises:
             ValueError: If the network does not fit the dataset.
         """
         require_fit(network, dataset)
-        x_units, y_units = Standardiser.of(dataset.x), Standardiser.of(dataset.y)
+        x_units = Standardiser.of(dataset.x)
+        y_units = Standardiser.none() if network.likelihood.discrete else Standardiser.of(dataset.y)
         likelihood = network.likelihood.in_units_of(y_units.scale)
         return cls(
             network=dataclasses.replace(network, likelihood=likelihood),

@@ -7,7 +7,8 @@ from scipy.linalg import cholesky, solve_triangular
 
 from variational_bnn._keras import tf
 from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.checks import Array
+from variational_bnn.checks import Array, require
+from variational_bnn.likelihoods import MixtureNormal
 from variational_bnn.methods._fitting import FailedError, FittedPosterior, Problem
 from variational_bnn.methods._optimising import Weights, optimise
 from variational_bnn.networks import linearised_model
@@ -29,8 +30,10 @@ def laplace(dataset: Dataset, network: Network, training: Training, seed: int) -
 
     Raises:
         FailedError: If the loss is not finite at the end, or there are more than 5,000 weights.
-        ValueError: If the network does not fit the dataset.
+        ValueError: If the network does not fit the dataset, or its likelihood is a mixture, whose KL divergence has no
+            closed form.
     """
+    require(not isinstance(network.likelihood, MixtureNormal), f"laplace wants no mixture, got {network.likelihood!r}")
     problem = Problem.of(dataset, network)
     space = problem.space
     if space.size > MAX_WEIGHTS:

@@ -25,6 +25,7 @@ from variational_bnn.plots._axes import (
     positive_range,
     zero_strip,
 )
+from variational_bnn.results.summary import of_classes
 
 OWN: dict[str, Any] = {"color": GREY, "linewidth": 1.8, "zorder": 1}
 OWN_COST: dict[str, Any] = {**OWN, "linestyle": ":"}
@@ -75,7 +76,8 @@ def closeness(summary: pd.DataFrame, reference: str, looks: Mapping[str, Style])
             _draw_own(ax, strip, point)
         for _, point in others[others["region"] == region].iterrows():
             _draw_method(ax, strip, point, looks[point["method"]])
-    grid[0, 0].set_ylabel(f"Wasserstein distance to {reference} (its sd)", fontsize=TEXT, parse_math=False)
+    unit = "probability" if of_classes(summary) else "its sd"
+    grid[0, 0].set_ylabel(f"Wasserstein distance to {reference} ({unit})", fontsize=TEXT, parse_math=False)
     figure.supxlabel("seconds to fit and to predict", fontsize=TEXT)
     figure.legend(
         handles=_legend(others, own, reference, looks), loc="outside right center", frameon=False, fontsize=TEXT

@@ -26,6 +26,7 @@ from variational_bnn.plots._axes import (
     positive_range,
     zero_strip,
 )
+from variational_bnn.plots._panels import are_probabilities
 
 NEAR_BINS, AWAY_BINS = 4, 12
 OPEN: dict[str, Any] = {"markerfacecolor": "white"}
@@ -53,7 +54,7 @@ def distances(predictions: pd.DataFrame, looks: Mapping[str, Style]) -> Figure:
             slot = (zeros.index(method) + 1) / (len(zeros) + 1) if method in zeros else 0.5
             _draw_method(ax, strip, rows, looks[str(method)], 1 - 2 * slot)
     outputs = predictions["output"].unique()
-    of = outputs[0] if len(outputs) == 1 else "y"
+    of = outputs[0] if len(outputs) == 1 else "the probabilities" if are_probabilities(predictions) else "y"
     grid[0, 0].set_ylabel(f"epistemic sd of {of}", fontsize=TEXT, parse_math=False)
     figure.supxlabel("distance to the training inputs (relative to their own spacing)", fontsize=TEXT)
     handles = [Line2D([], [], label=method, **looks[method].line_properties) for method in shown]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -18,6 +19,12 @@ from variational_bnn.checks import Array
 from variational_bnn.plots._axes import DOTS_PER_INCH, LIGHT, REGION_SHADES, TEXT, plain
 
 Grid = npt.NDArray[Any]
+
+
+def are_probabilities(predictions: pd.DataFrame) -> bool:
+    """Whether y is 0 or 1 by what is predicted of it: then, and only then, its variance is mean (1 - mean)."""
+    variance = predictions["epistemic_variance"] + predictions["aleatoric_variance"]
+    return np.allclose(variance, predictions["mean"] * (1 - predictions["mean"]), atol=1e-5)
 
 
 def panels_of(count: int, *, strips: bool = False) -> tuple[Figure, Grid, Grid]:

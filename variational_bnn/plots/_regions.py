@@ -25,7 +25,7 @@ from variational_bnn.plots._axes import (
     positive_range,
     zero_strip,
 )
-from variational_bnn.results.summary import summarise
+from variational_bnn.results.summary import of_classes, summarise
 
 
 def regions_figure(results: pd.DataFrame, looks: Mapping[str, Style]) -> Figure:
@@ -51,7 +51,7 @@ def regions_figure(results: pd.DataFrame, looks: Mapping[str, Style]) -> Figure:
         _draw_regions(strip, ax, row, summary, looks[str(method)].colour)
     strip.set_yticks(range(len(table)), [_row_label(summary) for _, summary in table.iterrows()])
     ax.set_ylim(len(table) - 0.5, -0.5)
-    ax.set_xlabel("epistemic sd of y (units of y)", fontsize=TEXT)
+    ax.set_xlabel(f"epistemic sd of {'the probabilities' if of_classes(table) else 'y (units of y)'}", fontsize=TEXT)
     look: dict[str, Any] = {"color": GREY, "linewidth": 2.2, "markersize": 8}
     handles = [Line2D([], [], marker=REGION_MARKERS[region], label=region, **look) for region in REGIONS]
     figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False, fontsize=TEXT)

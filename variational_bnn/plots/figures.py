@@ -15,6 +15,7 @@ from variational_bnn.plots._axes import styles
 from variational_bnn.plots._bands import bands
 from variational_bnn.plots._closeness import close_points, closeness
 from variational_bnn.plots._distances import distances
+from variational_bnn.plots._entropy import entropies, known
 from variational_bnn.plots._reference import against_reference
 from variational_bnn.plots._regions import regions_figure
 from variational_bnn.plots._reliability import reliability, scored
@@ -27,7 +28,8 @@ def plot_bands(
     """A panel a method, of its first seed: training data, predictive mean, and two bands of +-2 sd.
 
     The dark band is epistemic, the light one total. The axis shows the training targets and as much again on either
-    side; a triangle marks where a band leaves it and the panel says how far it reaches.
+    side; a triangle marks where a band leaves it and the panel says how far it reaches. Of a probability the dark band
+    alone is shown, as far as it is one.
 
     Args:
         predictions: Rows as in `Saved.predictions`, of a dataset of one feature.
@@ -48,6 +50,21 @@ def plot_regions(results: pd.DataFrame) -> Figure:
         results: Rows of one dataset, as in `Saved.results`.
     """
     return regions_figure(results, styles(results["method"]))
+
+
+def plot_entropy(results: pd.DataFrame) -> Figure:
+    """Entropy of the class by region, a row a method, in its two parts: means over seeds, in nats.
+
+    The dark part of a bar is the mutual information of class and draw, what the draws disagree on; the light part is
+    the expected entropy, which they agree on.
+
+    Args:
+        results: Rows of one dataset, as in `Saved.results`.
+
+    Raises:
+        ValueError: If no row has an entropy.
+    """
+    return entropies(results, styles(results["method"]))
 
 
 def plot_distance(predictions: pd.DataFrame) -> Figure:
@@ -91,7 +108,8 @@ def plot_closeness(summary: pd.DataFrame, reference: str) -> Figure:
 
     Args:
         summary: A row a method: `method`, `fit_seconds`, `predict_seconds` and, for each region,
-            `wasserstein_<region>` with its `_low` and `_high`, in units of the reference's sd.
+            `wasserstein_<region>` with its `_low` and `_high`, in units of the reference's sd, or of probability if
+            there is an `entropy_<region>`.
         reference: The method that the others are held against.
 
     Raises:
@@ -144,14 +162,14 @@ def plot_all(
 ) -> dict[str, Figure]:
     """All the figures that the rows allow, by name.
 
-    `regions` always, `distance` with predictions and `bands` if they are of one feature; `reliability` if there are
-    held-out targets, `traces` if there are chains. With a reference, `closeness` if the summary knows how close a
-    method is to it, and `reference` if it and another method have predictions, of one feature.
+    `regions` always, `entropy` of classes, `distance` with predictions and `bands` if they are of one feature;
+    `reliability` if there are held-out numbers, `traces` if there are chains. With a reference, `closeness` if the
+    summary knows how close a method is to it, and for one feature `reference` if it and another have predictions.
 
     Args:
         results: Rows of one dataset, as in `Saved.results`.
         predictions: Rows as in `Saved.predictions`.
-        data: Training rows, the features and then the targets.
+        data: Training rows, the features and then the outputs.
         summary: See `plot_closeness`.
         reference: The method that the others are held against.
         traces: See `plot_traces`.
@@ -160,6 +178,8 @@ def plot_all(
     predicted = set(predictions["method"]) if len(predictions) else set()
     one_feature = len(predictions) > 0 and bool(predictions["x"].notna().all())
     figures = {"regions": regions_figure(results, looks)}
+    if len(known(results)):
+        figures["entropy"] = entropies(results, looks)
     if predicted:
         figures["distance"] = distances(predictions, looks)
     if one_feature:

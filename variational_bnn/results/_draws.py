@@ -21,7 +21,7 @@ _ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06")  # With arrays and without.
 
 def to_npz(draws: Draws) -> bytes:
     """The arrays as a file; equal arrays give equal bytes."""
-    arrays: dict[str, Any] = {name: draws[name] for name in NAMES if name in draws}
+    arrays: dict[str, Any] = {name: draws[name] for name in sorted(draws)}
     file = io.BytesIO()
     np.savez(file, **arrays)
     return file.getvalue()

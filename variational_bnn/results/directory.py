@@ -3,7 +3,7 @@
 A cell is one (dataset, method, seed). The directory of a comparison holds
 
 - `settings.json`: what made the rows; written first, it marks the directory as one of ours
-- `data.csv`: the training rows, features and then targets
+- `data.csv`: the training rows, features and then outputs: the targets, or 0 or 1 for each class
 - `predictions/`: a CSV file for each cell, a row for each query and output
 - `draws/`: an npz file for each cell, the functions that its posterior drew and the trace of its Markov chains, if any
 - `results.csv`: a row for each `Result`; written last, it says which cells are finished
@@ -56,12 +56,13 @@ class Saved:
 
     Attributes:
         settings: What made the rows, plain values.
-        data: The training rows; columns are the features and then the targets.
+        data: The training rows; columns are the features and then the outputs.
         results: One row per `Result`, columns as its fields, in the order in which cells were finished.
         predictions: One row per finished cell, query and output: `dataset`, `method`, `seed`, `query` (a number),
-            `output` (a target's name), `region`, `distance` (relative to the training inputs' own; 1 is the edge of
-            `near`), `x` (NaN unless there is one feature), `y` (the held-out target or NaN), `pit` (its
-            probability integral transform or NaN), `mean`, `epistemic_variance` and `aleatoric_variance`.
+            `output` (a target's name, or `target=class`), `region`, `distance` (relative to the training inputs' own; 1
+            is the edge of `near`), `x` (NaN unless there is one feature), `y` (the held-out target, 0 or 1 for each
+            class, or NaN), `pit` (its probability integral transform or NaN), `mean` (of a class its probability),
+            `epistemic_variance` and `aleatoric_variance`.
         draws: All in memory, of each finished cell that has any, which is every one that is ok: `functions`, float64
             `[S, M, D]`, coherent draws of E[y given x, draw] at the M queries in the order of their numbers, and D
             outputs in theirs; of Markov chains also `trace`, floats `[steps, chains]`, their log posterior density,
@@ -93,7 +94,7 @@ def open_directory(directory: str | Path, *, settings: Mapping[str, Any], data: 
     with in_one_line("use", folder):
         require(folder.is_dir() or not folder.exists(), f"cannot use {folder}: it is a file, not a directory")
         if (folder / SETTINGS).exists():
-            _refuse_differences(folder, _read_settings(folder), plain)
+            require_same_settings(folder, plain)
             same = not (folder / DATA).exists() or read_text(folder / DATA) == rows
             require(same, f"{folder} holds other training rows in {DATA}, so choose another directory")
         else:
@@ -155,7 +156,7 @@ def read_directory(directory: str | Path) -> Saved:
             executed.
     """
     folder = Path(directory)
-    settings = _read_settings(folder)
+    settings = read_settings(folder)
     data = read_whole(folder / DATA)
     results = read_table(folder / RESULTS, RESULT_TYPES)
     cells = cells_in(results)
@@ -206,8 +207,9 @@ def _require_all_queries(problem: str, results: pd.DataFrame, predictions: pd.Da
         require(cell in failed or rows == held, f"{problem}: {message}")
 
 
-def _refuse_differences(folder: Path, there: dict[str, Any], here: dict[str, Any]) -> None:
-    old, new = _flat(there), _flat(here)
+def require_same_settings(folder: Path, settings: dict[str, Any]) -> None:
+    """Refuse settings that are not those in a directory; the first few differences are named."""
+    old, new = _flat(read_settings(folder)), _flat(settings)
     pairs = {name: (old.get(name, "nothing"), new.get(name, "nothing")) for name in {**new, **old}}
     other = [f"{name} is {before} there, {now} here" for name, (before, now) in pairs.items() if before != now]
     more = f"; and {len(other) - 3} more" if len(other) > 3 else ""
@@ -223,7 +225,8 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
     return flat
 
 
-def _read_settings(folder: Path) -> dict[str, Any]:
+def read_settings(folder: Path) -> dict[str, Any]:
+    """What made the rows in a directory, or a refusal in one line."""
     text = read_text(folder / SETTINGS)
     try:
         settings = json.loads(text)

@@ -10,7 +10,7 @@ from variational_bnn.checks import require
 from variational_bnn.regions import ratio_interval
 
 _INTERVALS = [f"{measure}_{100 * level:.0f}" for measure in ("coverage", "width") for level in LEVELS]
-_SCORES = ("rmse", "log_likelihood", "joint_log_likelihood", "crps", *_INTERVALS)
+_MEANS = ("entropy", "accuracy", "rmse", "log_likelihood", "joint_log_likelihood", "crps", *_INTERVALS)
 
 
 def summarise(results: pd.DataFrame) -> pd.DataFrame:
@@ -28,9 +28,12 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
       there are four times as many; NaN if a seed has none
     - `growth`: mean of p in epistemic sd ~ distance^p, beyond the data
     - `aleatoric_sd_near`: geometric mean, units of y
-    - `train_rmse`: mean, units of y
-    - `rmse_<region>`, `log_likelihood_<region>`, `joint_log_likelihood_<region>`, `crps_<region>`, and for the percents
-      of `LEVELS` `coverage_<percent>_<region>` and `width_<percent>_<region>`: means; NaN without held-out targets
+    - `train_rmse` (units of y) and `train_accuracy`: means
+    - `mutual_information_<region>` and its bounds: geometric mean, nats, 0 without bounds if a seed has exactly none;
+      `entropy_<region>`: mean, nats; NaN if y is a number
+    - `accuracy_<region>`, `rmse_<region>`, `log_likelihood_<region>`, `joint_log_likelihood_<region>`, `crps_<region>`,
+      and for the percents of `LEVELS` `coverage_<percent>_<region>` and `width_<percent>_<region>`: means; NaN without
+      held-out targets
     - `acceptance` (mean), `r_hat` (largest) and `ess` (smallest) over those seeds that have any, the failed ones too:
       chains that did not agree are told by them
 
@@ -46,6 +49,11 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=None if rows else ["method", *_summary(results)])
 
 
+def of_classes(summary: pd.DataFrame) -> bool:
+    """Whether what is summed up are classes: they have an entropy."""
+    return bool(summary.filter(regex="^entropy_").notna().any(axis=None))
+
+
 def _summary(rows: pd.DataFrame) -> dict[str, float]:
     """The columns of `summarise` for one method."""
     failed = set(rows.loc[rows["status"] != "ok", "seed"])
@@ -55,6 +63,7 @@ def _summary(rows: pd.DataFrame) -> dict[str, float]:
         return good.pivot(index="seed", columns="region", values=measure).reindex(columns=list(REGIONS))
 
     epistemic, aleatoric = by_seed("epistemic_variance"), by_seed("aleatoric_variance")
+    information = by_seed("mutual_information")
     ratios = epistemic.div(epistemic[NEAR], axis=0)
     columns: dict[str, float] = {
         "seeds_ok": good["seed"].nunique(),
@@ -67,13 +76,14 @@ def _summary(rows: pd.DataFrame) -> dict[str, float]:
     }
     for region in REGIONS:
         columns |= _with_bounds(f"sd_{region}", ratio_interval(np.sqrt(epistemic[region])))
+        columns |= _with_bounds(f"mutual_information_{region}", ratio_interval(information[region]))
     for region in (BETWEEN, BEYOND):
         columns |= _with_bounds(f"{region}_near", ratio_interval(ratios[region]))
     columns |= _with_bounds("contraction", ratio_interval(by_seed("contraction")[NEAR]))
     columns["growth"] = by_seed("growth")[BEYOND].mean()
     columns["aleatoric_sd_near"], *_ = ratio_interval(np.sqrt(aleatoric[NEAR]))
-    columns["train_rmse"] = good.groupby("seed")["train_rmse"].first().mean()
-    for measure in _SCORES:
+    columns |= {name: good.groupby("seed")[name].first().mean() for name in ("train_rmse", "train_accuracy")}
+    for measure in _MEANS:
         columns |= {f"{measure}_{region}": mean for region, mean in by_seed(measure).mean().items()}
     columns["acceptance"] = rows.groupby("seed")["acceptance"].first().mean()
     columns |= {"r_hat": rows["r_hat"].max(), "ess": rows["ess"].min()}

@@ -1,0 +1,200 @@
+"""Rows of autoencoders, and files: saved cell by cell, so that a run that was stopped goes on. Nothing stored is code.
+
+A cell is one (model, seed). The directory holds
+
+- `settings.json`: what made the rows
+- `images.npz`: the test images' labels, and the images that the figures show
+- `arrays/`: an npz file for each cell, what the figures show of it
+- `results.csv`: a row for each cell; written last, it says which are finished
+
+Every file is written beside its place and moved there whole.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+import pandas as pd
+
+from variational_bnn.checks import require
+from variational_bnn.results._draws import read_npz, to_npz
+from variational_bnn.results._files import in_one_line, read_text, write_whole
+from variational_bnn.results._tables import header, read_table, to_csv
+from variational_bnn.results.directory import SETTINGS, read_settings, require_same_settings
+
+RESULTS, IMAGES, ARRAYS = "results.csv", "images.npz", "arrays"
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+ModelCell = tuple[str, int]
+"""A model's name and a seed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderResult:
+    """One row: an autoencoder on a set of images, from one seed.
+
+    Densities are in nats per image. A second fit, to all classes but one, tells what is seen away from the data.
+
+    Attributes:
+        images: Their name.
+        model: Its name in `MODELS`.
+        seed: Of the initial values, the training noise and the draws.
+        nll: Mean of E_q[-log p(x given z)] over the test images.
+        kl_latents: Mean KL of their latents; NaN without random latents, likewise for the two bounds.
+        kl_weights: KL of the weights over the number of training images; NaN where they are points.
+        negative_elbo: The sum of the three.
+        importance_weighted: Mean importance-weighted bound, negated like the ELBO.
+        importance_samples: K of that bound.
+        rmse: Of the mean reconstruction, over test images and pixels, which are in [0, 1].
+        knn_accuracy: Share of the test images whose class is that of most of the 10 training images of nearest code.
+        silhouette: Mean silhouette of the test images' codes by class, from -1 to 1.
+        active_units: Latents whose mean varies over the images.
+        code_centre: Largest distance from 0 of a latent's mean over the test images.
+        code_sd: Root of the codes' mean variance over the test images.
+        confused: The two classes of which the neighbours' vote takes most for each other.
+        confusion: The share of their test images that it does.
+        held_out: The label that the second fit has not seen.
+        rmse_seen: Of the second fit, over the test images of classes that it has seen.
+        rmse_held_out: Over all images of the class that it has not.
+        spread_seen: Root of the mean variance of a pixel's reconstruction over draws, over test images of seen classes.
+        spread_held_out: Likewise, over the images of the class that it has not seen.
+        parameters: Trained numbers.
+        fit_seconds: Wall clock of the first fit.
+        status: "ok", or what went wrong; the measures are NaN then.
+    """
+
+    images: str
+    model: str
+    seed: int
+    nll: float = math.nan
+    kl_latents: float = math.nan
+    kl_weights: float = math.nan
+    negative_elbo: float = math.nan
+    importance_weighted: float = math.nan
+    importance_samples: int = 0
+    rmse: float = math.nan
+    knn_accuracy: float = math.nan
+    silhouette: float = math.nan
+    active_units: int = 0
+    code_centre: float = math.nan
+    code_sd: float = math.nan
+    confused: str = ""
+    confusion: float = math.nan
+    held_out: int = 0
+    rmse_seen: float = math.nan
+    rmse_held_out: float = math.nan
+    spread_seen: float = math.nan
+    spread_held_out: float = math.nan
+    parameters: int = 0
+    fit_seconds: float = math.nan
+    status: str = "ok"
+
+
+TYPES = {field.name: str(field.type) for field in dataclasses.fields(AutoencoderResult)}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SavedAutoencoders:
+    """A directory as it was read.
+
+    Attributes:
+        settings: What made the rows, plain values.
+        images: The test images' labels and those that are shown, by name.
+        results: One row per cell, columns as the fields of `AutoencoderResult`, in the order they were finished in.
+        arrays: What the figures show of each cell.
+    """
+
+    settings: dict[str, Any]
+    images: dict[str, npt.NDArray[Any]]
+    results: pd.DataFrame
+    arrays: dict[ModelCell, dict[str, npt.NDArray[Any]]]
+
+
+def open_autoencoders(directory: str | Path, *, settings: Mapping[str, Any], images: Arrays) -> None:
+    """Make the directory ready for cells: a new one, or one to go on with.
+
+    Args:
+        directory: Made with its parents if it is missing.
+        settings: Plain values that JSON can hold; an earlier run's must be the same.
+        images: See `SavedAutoencoders`.
+
+    Raises:
+        ValueError: If the directory is a file, cannot be written, or holds other settings or foreign files.
+    """
+    folder = Path(directory)
+    plain: dict[str, Any] = json.loads(json.dumps(settings, allow_nan=False))
+    with in_one_line("use", folder):
+        require(folder.is_dir() or not folder.exists(), f"cannot use {folder}: it is a file, not a directory")
+        if (folder / SETTINGS).exists():
+            require_same_settings(folder, plain)
+        else:
+            foreign = [name for name in (IMAGES, ARRAYS, RESULTS) if (folder / name).exists()]
+            require(not foreign, f"{folder} holds {', '.join(foreign)} but no {SETTINGS}: it is not from here")
+        (folder / ARRAYS).mkdir(parents=True, exist_ok=True)
+    write_whole(folder / SETTINGS, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+    write_whole(folder / IMAGES, to_npz(images))
+    if not (folder / RESULTS).exists():
+        write_whole(folder / RESULTS, header(TYPES))
+
+
+def finished_autoencoders(directory: str | Path) -> list[ModelCell]:
+    """The cells that need not be run again; failed ones are among them.
+
+    Raises:
+        ValueError: If `results.csv` is missing, foreign or truncated.
+    """
+    rows = read_table(Path(directory) / RESULTS, TYPES)
+    return list(zip(rows["model"], rows["seed"].tolist(), strict=True))
+
+
+def append_autoencoder(directory: str | Path, result: AutoencoderResult, arrays: Arrays) -> None:
+    """Save a finished cell, whole or not at all. One process writes at a time.
+
+    Raises:
+        ValueError: If the cell is finished already, or a file cannot be written.
+    """
+    folder, cell = Path(directory), (result.model, result.seed)
+    require(cell not in finished_autoencoders(folder), f"{cell[0]}, seed {cell[1]} is finished already in {folder}")
+    row = {**dataclasses.asdict(result), "status": " ".join(result.status.split())}
+    rows = pd.DataFrame([row], columns=list(TYPES)).astype(TYPES)
+    write_whole(_path(folder, cell), to_npz(arrays))
+    write_whole(folder / RESULTS, read_text(folder / RESULTS) + to_csv(rows, with_header=False))
+
+
+def read_autoencoders(directory: str | Path) -> SavedAutoencoders:
+    """Read what `open_autoencoders` and `append_autoencoder` wrote; the cells finished so far if more are to come.
+
+    Raises:
+        ValueError: If a file is missing, foreign or truncated. Nothing in one is executed.
+    """
+    folder = Path(directory)
+    settings = read_settings(folder)
+    return SavedAutoencoders(
+        settings=settings,
+        images=read_npz(folder / IMAGES),
+        results=read_table(folder / RESULTS, TYPES),
+        arrays={cell: read_npz(_path(folder, cell)) for cell in finished_autoencoders(folder)},
+    )
+
+
+def summarise_autoencoders(results: pd.DataFrame) -> pd.DataFrame:
+    """One row a model, in first-seen order: means over its seeds that went well, and how many did and did not."""
+    measures = [name for name, kind in TYPES.items() if kind in ("float", "int") and name != "seed"]
+    rows: list[dict[str, Any]] = []
+    for model, group in results.groupby("model", sort=False):
+        good = group[group["status"] == "ok"]
+        counts = {"seeds_ok": len(good), "seeds_failed": len(group) - len(good)}
+        means = {name: good[name].mean() for name in measures}
+        rows.append({"model": model, **counts, **means})
+    return pd.DataFrame(rows, columns=["model", "seeds_ok", "seeds_failed", *measures])
+
+
+def _path(folder: Path, cell: ModelCell) -> Path:
+    return folder / ARRAYS / f"{cell[0]}-{cell[1]}.npz"
