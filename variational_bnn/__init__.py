@@ -23,7 +23,17 @@ if TYPE_CHECKING:
     from variational_bnn.base import Dataset, Network, Predictive, Result, Training
     from variational_bnn.builders import build_hidden_variation, build_output_variation, build_weight_variation
     from variational_bnn.comparison import Comparison, compare
-    from variational_bnn.datasets import Images, digits, lecture, lecture_sample, mnist, read_csv, read_npz, uci
+    from variational_bnn.datasets import (
+        Images,
+        digits,
+        labelled,
+        lecture,
+        lecture_sample,
+        mnist,
+        read_csv,
+        read_npz,
+        uci,
+    )
     from variational_bnn.epistemic import EpistemicReport, measure_epistemic_variance
     from variational_bnn.heads import LikelihoodHead
     from variational_bnn.layers import (
@@ -55,7 +65,7 @@ _HOMES = {
     "base": ["Dataset", "Network", "Predictive", "Result", "Training"],
     "builders": ["build_hidden_variation", "build_output_variation", "build_weight_variation"],
     "comparison": ["Comparison", "compare"],
-    "datasets": ["Images", "digits", "lecture", "lecture_sample", "mnist", "read_csv", "read_npz", "uci"],
+    "datasets": ["Images", "digits", "labelled", "lecture", "lecture_sample", "mnist", "read_csv", "read_npz", "uci"],
     "epistemic": ["EpistemicReport", "measure_epistemic_variance"],
     "heads": ["LikelihoodHead"],
     "layers": [
@@ -108,6 +118,7 @@ __all__ = [
     "decode",
     "digits",
     "encode",
+    "labelled",
     "lecture",
     "lecture_sample",
     "measure_bounds",

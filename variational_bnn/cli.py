@@ -151,7 +151,7 @@ def list_() -> None:
     from variational_bnn.methods import METHODS
 
     about = {name: inspect.getdoc(method) or "" for name, method in METHODS.items()}
-    datasets = {**DATASETS, "FILE.csv": "any table of numbers with a header, with --target COLUMN"}
+    datasets = {**DATASETS, "FILE.csv": "any table of numbers with a header, with --target COLUMN, numbers or classes"}
     images = {**IMAGES, "FILE.npz": "any grey images with labels: x_train, y_train, x_test, y_test"}
     for heading, lines in (("methods", about), ("datasets", datasets), ("images, for autoencoder", images)):
         click.echo(f"{heading}:")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from variational_bnn._keras import PACKAGE, tf, tf_keras, tfd, tfp
 from variational_bnn.base import Likelihood
+from variational_bnn.checks import require
 from variational_bnn.likelihoods import likelihood_from_dict
 
 
@@ -23,6 +25,9 @@ class LikelihoodHead(tfp.layers.DistributionLambda):
         output_size: D.
         event_shape: Of one y, if it is an image of D pixels; `(D,)` by default.
         **kwargs: Of `tf_keras.layers.Layer`.
+
+    Raises:
+        ValueError: If the event shape is not of D elements.
     """
 
     def __init__(
@@ -36,6 +41,8 @@ class LikelihoodHead(tfp.layers.DistributionLambda):
         self.likelihood = likelihood_from_dict(likelihood) if isinstance(likelihood, dict) else likelihood
         self.output_size = output_size
         self.event_shape = (output_size,) if event_shape is None else tuple(event_shape)
+        fits = math.prod(self.event_shape) == output_size
+        require(fits, f"event_shape must have {output_size} elements, got {self.event_shape}")
         self.shared: tf.Variable | None = None
 
     def build(self, input_shape: Any) -> None:

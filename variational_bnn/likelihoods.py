@@ -261,7 +261,7 @@ class Labels(tfd.Independent):
 
 
 def as_labels(output: Any) -> Any:
-    """A distribution over classes that is TFP's own, which has no mean, as `Labels`; anything else as it is."""
+    """TFP's own distribution of a class, whose mean is of class numbers, as `Labels`; anything else as it is."""
     inner = getattr(output, "tensor_distribution", output)  # As a model puts it out, it is wrapped.
     if not isinstance(inner, tfd.Categorical):
         return output

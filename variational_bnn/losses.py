@@ -34,7 +34,7 @@ def negative_log_likelihood(y_true: tf.Tensor, y_pred: tfd.Distribution) -> tf.T
         raise TypeError(
             f"negative_log_likelihood needs a model whose output is a tfp distribution, got {type(y_pred).__name__}"
         )
-    y = tf.cast(y_true, y_pred.dtype)
+    y = tf.cast(y_true, y_pred.dtype if y_pred.dtype.is_floating else tf.float32)  # Not to cut grey pixels to 0.
     shape = y_pred.batch_shape.concatenate(y_pred.event_shape)
     if y.shape.rank is None:  # Keras forgets the rank of targets that came as [N] here and as [N, 1] there.
         y = tf.reshape(y, tf.concat([y_pred.batch_shape_tensor(), y_pred.event_shape_tensor()], 0))

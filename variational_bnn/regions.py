@@ -177,11 +177,11 @@ def split(dataset: Dataset, *, gap: str | None = None, tail: str | None = None, 
     """Hold out labelled rows by region: first the tail, then the gap in what is left, then a tenth of the rest.
 
     Rows with equal values of a feature keep their order, so that a feature of few values may put rows of one value on
-    both sides of a cut. Without gap and tail, all rows train. The middle third is the gap of Foong, Li,
+    both sides of a cut. Without gap and tail, the dataset stays as it is. The middle third is the gap of Foong, Li,
     Hernandez-Lobato and Turner 2019 (arXiv 1909.02736).
 
     Args:
-        dataset: All rows, none held out.
+        dataset: All rows, none held out if any are to be.
         gap: Feature whose middle third is held out as `between`.
         tail: Feature whose upper tenth is held out as `beyond`.
         seed: Of the random tenth (at least one row) of the rest that is held out as `near`.
@@ -190,12 +190,12 @@ def split(dataset: Dataset, *, gap: str | None = None, tail: str | None = None, 
         ValueError: If a feature is unknown, rows are held out already, fewer than two would train, or a feature or
             the target is constant over those that would.
     """
+    if gap is None and tail is None:
+        return dataset
     require(dataset.x_test is None, f"dataset {dataset.name!r} has held-out rows already")
     for feature in (gap, tail):
         if feature is not None:
             require_known("feature", feature, dataset.feature_names)
-    if gap is None and tail is None:
-        return dataset
     x, y, rest = dataset.x, dataset.y, np.arange(len(dataset.x))
     held: dict[str, npt.NDArray[np.intp]] = {}
     if tail is not None:

@@ -31,9 +31,9 @@ _FIT_OF_CLASSES = (
 )
 _CONTRACTED = "4 x data: how many times less epistemic variance there is near, with four times the data."
 
-_CLOSENESS = {"sd_ratio": "sd ratio", "wasserstein": "distance", "mean_error": "mean error"}
-_CLOSENESS_OF_CLASSES = {**_CLOSENESS, "total_variation": "tot. var.", "agreement": "agreement"}
-del _CLOSENESS_OF_CLASSES["mean_error"]
+_RATIO_AND_DISTANCE = {"sd_ratio": "sd ratio", "wasserstein": "distance"}
+_CLOSENESS = {**_RATIO_AND_DISTANCE, "mean_error": "mean error"}
+_CLOSENESS_OF_CLASSES = {**_RATIO_AND_DISTANCE, "total_variation": "tot. var.", "agreement": "agreement"}
 
 
 def tables(summary: pd.DataFrame, about: str, reference: str | None = None) -> list[Table]:
@@ -86,7 +86,7 @@ def _information(summary: pd.DataFrame) -> Table:
 def _closeness(summary: pd.DataFrame, reference: str) -> Table:
     measures, title = _CLOSENESS, "Wasserstein distance and mean's error in its sds"
     if of_classes(summary):
-        measures, title = _CLOSENESS_OF_CLASSES, "Wasserstein distance of probabilities, and of their means as below"
+        measures, title = _CLOSENESS_OF_CLASSES, "Wasserstein distance of probabilities; the means' total variation"
     table = new_table(f"Closeness to {reference}: ratio of epistemic sds; {title}", "", *REGIONS)
     for _, row in summary.iterrows():
         if any(not math.isnan(row[f"{measure}_{region}"]) for measure in measures for region in REGIONS):

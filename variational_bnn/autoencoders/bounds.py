@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logsumexp
 
 from variational_bnn._keras import require_model, tf, tf_keras, tfd
 from variational_bnn.autoencoders.builders import DECODER, ENCODER, LATENTS
@@ -21,7 +22,7 @@ WEIGHT_DRAWS = 8
 """Over which a bound is averaged where weights are uncertain; each serves all images."""
 
 DECODED = 2**12
-"""Images decoded together."""
+"""Latents decoded together, of some images."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,17 +81,20 @@ def measure_bounds(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int 
     require_seed(seed)
     weights = [layer for layer in stochastic_layers(model) if isinstance(layer, MeanFieldDense)]
     draws, passing = WEIGHT_DRAWS if weights else 1, _pass(model)
-    rows = max(1, DECODED // num_samples)
+    rows, blocks = max(1, DECODED // num_samples), np.diff([*range(0, num_samples, DECODED), num_samples])
     nll, kl, log_importance = np.zeros((3, len(images)))
     for start in range(0, len(images), rows):
         part = slice(start, start + rows)
         for draw in range(draws):
-            first, second = tf.constant([seed, draw], tf.int64), tf.constant([seed, draws * start + draw], tf.int64)
-            terms = passing(tf.constant(images[part]), tf.constant(num_samples), first, second)
-            of_part = [term.numpy().astype(np.float64) / draws for term in terms]
-            nll[part] += of_part[0]
-            kl[part] += of_part[1]
-            log_importance[part] += of_part[2]
+            log_means = []
+            for number, count in enumerate(blocks):
+                first, second = tf.constant([seed, draw], tf.int64), tf.constant([seed, start, draw, number], tf.int64)
+                terms = passing(tf.constant(images[part]), tf.constant(count, tf.int32), first, second)
+                of_block = [term.numpy().astype(np.float64) for term in terms]
+                nll[part] += of_block[0] * count / num_samples / draws
+                kl[part] += of_block[1] / len(blocks) / draws
+                log_means.append(of_block[2] + np.log(count / num_samples))
+            log_importance[part] += logsumexp(log_means, axis=0) / draws
     return Bounds(
         nll=nll,
         kl_latents=kl,
@@ -115,7 +119,7 @@ def _pass(model: tf_keras.Model) -> Any:
                 return nll, tf.zeros_like(nll), -nll
             q = latents.posterior(code)
             prior = tfd.Independent(tfd.Normal(tf.zeros_like(q.mean()), 1.0), reinterpreted_batch_ndims=1)
-            z = q.sample(count, seed=tf.random.experimental.stateless_fold_in(latents_seed, -1))  # [K, R, L]
+            z = q.sample(count, seed=_folded(latents_seed))  # [K, R, L]
             decoded = decoder(tf.reshape(z, [-1, z.shape[-1]]), training=False)
             copies = tf.tile(x, [count] + [1] * (len(x.shape) - 1))
             log_likelihood = tf.reshape(decoded.log_prob(copies), [count, -1])
@@ -123,9 +127,18 @@ def _pass(model: tf_keras.Model) -> Any:
         log_importance = tf.reduce_logsumexp(log_ratio, 0) - tf.math.log(tf.cast(count, x.dtype))
         return -tf.reduce_mean(log_likelihood, 0), tfd.kl_divergence(q, prior), log_importance
 
-    seed = tf.TensorSpec([2], tf.int64)
-    images = tf.TensorSpec([None, *model.input_shape[1:]])
-    return tf.function(passing, autograph=False).get_concrete_function(images, tf.TensorSpec([], tf.int32), seed, seed)
+    images, count = tf.TensorSpec([None, *model.input_shape[1:]]), tf.TensorSpec([], tf.int32)
+    seeds = tf.TensorSpec([2], tf.int64), tf.TensorSpec([4], tf.int64)
+    return tf.function(passing, autograph=False).get_concrete_function(images, count, *seeds)
+
+
+def _folded(numbers: tf.Tensor) -> tf.Tensor:
+    """A seed `[2]` by four numbers, which no layer's draw of the weights has."""
+    first, *others = tf.unstack(numbers)
+    seed = tf.stack([first, tf.constant(-1, tf.int64)])
+    for number in others:
+        seed = tf.random.experimental.stateless_fold_in(seed, number)
+    return tf.cast(seed, tf.int32)  # All that TFP takes.
 
 
 def encode(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 50, seed: int = 0) -> Array:

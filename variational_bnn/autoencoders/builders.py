@@ -72,9 +72,9 @@ def build_variational_autoencoder(
 ) -> VariationalModel:
     """Build a variational autoencoder: normal latents of each image, independent, with prior N(0, I).
 
-    The latents' KL is in closed form, and counted once. The lecture's printed code, with
-    `activity_regularizer=KLDivergenceRegularizer(prior)`, counts it twice: that is `kl_weight=2` here, a beta-VAE
-    (Higgins et al. 2017).
+    The latents start about as wide as their prior. Their KL is in closed form, and counted once. The lecture's printed
+    code, with `activity_regularizer=KLDivergenceRegularizer(prior)`, counts it twice: that is `kl_weight=2` here, a
+    beta-VAE (Higgins et al. 2017).
 
     Args:
         network: What to build.

@@ -227,7 +227,8 @@ def _shown(progress: bool, cells: list[AutoencoderCell]) -> Iterator[Callable[[A
 
 def _settings(cell: AutoencoderCell) -> dict[str, Any]:
     images = cell.images
-    digests = [hashlib.sha256(x).digest() for x in (images.x_train, images.y_train, images.x_test, images.y_test)]
+    tables = (images.x_train, images.y_train, images.x_test, images.y_test)
+    digests = [hashlib.sha256(table.tobytes()).digest() for table in tables]
     return {
         "kind": KIND,
         "images": {

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from variational_bnn.checks import require
+from variational_bnn.base import BEYOND, NEAR, Dataset
+from variational_bnn.checks import Array, require
 from variational_bnn.datasets._downloads import copy_of, download
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
@@ -93,6 +94,46 @@ class Images:
         rows = {"x_train": train, "y_train": train, "x_test": test, "y_test": test}
         kept: dict[str, Any] = {key: _frozen(getattr(self, key)[chosen]) for key, chosen in rows.items()}
         return dataclasses.replace(self, **kept)
+
+
+def labelled(images: Images, held_out: int) -> Dataset:
+    """Images to classify, as a table of a row an image: where is it known that a class was never seen?
+
+    Training images of all labels but one train. Test images of those labels are `near`, those of the one that was held
+    out `beyond`, with a class of its own, which no training image has. Pixels that are the same in all images that
+    train are left out.
+
+    Args:
+        images: Of whose labels every one is a class.
+        held_out: The label that is kept from training.
+
+    Raises:
+        ValueError: If no test image has the label, too few images or classes are left, or all pixels are constant.
+    """
+    seen = images.without(held_out)
+    out = images.x_test[images.y_test == held_out]
+    require(len(out) > 0, f"images {images.name!r} have no test image of label {held_out}")
+    tables = [x.reshape(len(x), -1) for x in (seen.x_train, seen.x_test, out)]
+    varies = tables[0].min(axis=0) < tables[0].max(axis=0)
+    require(bool(varies.any()), f"images {images.name!r} have no pixel that varies")
+    x_train, x_test, x_out = (table[:, varies].astype(np.float64) for table in tables)
+    height, width = images.image_shape
+    names = [f"pixel_{row}_{column}" for row in range(height) for column in range(width)]
+
+    def numbers(labels: npt.NDArray[np.int64]) -> Array:
+        return np.searchsorted(images.labels, labels)[:, None].astype(np.float64)
+
+    return Dataset(
+        name=f"{images.name}_without_{held_out}",
+        x=x_train,
+        y=numbers(seen.y_train),
+        feature_names=tuple(np.array(names)[varies].tolist()),
+        target_names=("label",),
+        class_names=tuple(map(str, images.labels)),
+        x_test=np.concatenate([x_test, x_out]),
+        y_test=numbers(np.concatenate([seen.y_test, np.full(len(out), held_out)])),
+        test_regions=np.repeat([NEAR, BEYOND], [len(x_test), len(out)]),
+    )
 
 
 def load_images(spec: str) -> Images:

@@ -41,7 +41,7 @@ def read_csv(path: str | Path, target: str, name: str | None = None, *, classes:
     class_names: tuple[str, ...] = ()
     if classes or (classes is None and not any(map(_is_number, rows[column]))):
         class_names = _class_names(path, target, rows[column])
-        rows[column] = [str(class_names.index(cell)) for cell in rows[column]]
+        rows[column] = rows[column].map({name: str(number) for number, name in enumerate(class_names)})
     values = _numbers(path, names, rows)
     return Dataset(
         name=name or path.stem,
