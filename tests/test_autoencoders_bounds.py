@@ -21,10 +21,9 @@ from test_autoencoders_elbo import (
     weights_kl,
 )
 
-from variational_bnn.autoencoders import AutoencoderNetwork, Bounds, bounds, measure_bounds
+from variational_bnn.autoencoders import AutoencoderNetwork, bounds, measure_bounds
 
 FEW = X[:5]
-COPIES = 200
 
 
 def _log_ratios(
@@ -84,30 +83,78 @@ def test_the_importance_weighted_bound_lies_above_the_elbo_and_does_not_fall_as_
 
 
 def _drawn_weights(model: Any, count: int) -> Any:
-    """What gives each layer so many draws of kernel and bias from its posterior, `[count, ...]`, the same each time."""
-    rng, kept = np.random.default_rng(5), {}
+    """What gives so many draws of each layer's kernel and bias from its posterior, `[count, 1, 1, ...]`."""
+    rng = np.random.default_rng(5)
 
     def drawn(half: Any, layer: str) -> Any:
-        if (half.name, layer) not in kept:
-            own = by_hand.posterior(half, layer).values()
-            kernel, bias = (loc + scale * rng.normal(size=(count, *loc.shape)) for loc, scale in own)
-            kept[half.name, layer] = kernel[:, None, None], bias[:, None, None, None]
-        return kept[half.name, layer]
+        own = by_hand.posterior(half, layer).values()
+        return (loc + scale * rng.normal(size=(count, 1, 1, *loc.shape)) for loc, scale in own)
 
-    def through_all(half: Any, layer: str) -> Any:
-        kernel, bias = drawn(half, layer)
-        return kernel[:, 0], bias[:, 0]
-
-    return through_all
+    return drawn
 
 
-@pytest.mark.parametrize("weights", ["flipout", "reparameterization"])
+@pytest.mark.parametrize("weights", ["flipout", "local_reparameterization"])
 def test_a_draw_of_the_weights_serves_all_latents_of_that_draw(weights: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """So the bound is the mean over weights of the log of the mean over latents; fresh weights for each give more."""
-    network, draws, count = network_of(), 1500, 6
+    network, draws = network_of(), 1500
     model = build("vae", network, weights=weights)
-    each: list[Bounds] = []
     monkeypatch.setattr(bounds, "WEIGHT_DRAWS", draws)
-    found = measure_bounds(model, FEW, num_samples=count)
-    log_ratios, nll, kl = _log_ratios(model, network, (draws, count), _drawn_weights(model, draws))
-    one, other = _log_mean_exp(log_ratios), log_ratios.mean(axis=-2)
+    found = measure_bounds(model, FEW, num_samples=6)
+    log_ratios, nll, kl = _log_ratios(model, network, (draws, 6), _drawn_weights(model, draws))
+
+    def agree(measured: by_hand.Array, wanted: by_hand.Array) -> bool:
+        return bool((np.abs(measured - wanted.mean(axis=0)) < 4.5 * wanted.std(axis=0) * np.sqrt(2 / draws)).all())
+
+    assert agree(found.nll, nll.mean(axis=1))
+    assert agree(found.kl_latents, kl[:, 0])
+    assert agree(found.log_importance, _log_mean_exp(log_ratios))
+    apart = np.stack([np.roll(log_ratios[:, k], k, axis=0) for k in range(6)], axis=1)
+    assert not agree(found.log_importance, _log_mean_exp(apart)), "the control: a draw of the weights for each latent"
+    assert found.kl_weights == pytest.approx(weights_kl(model, network) / N, rel=1e-5)
+    np.testing.assert_array_equal(found.elbo, -(found.nll + found.kl_latents + found.kl_weights))
+    np.testing.assert_array_equal(found.importance_weighted, found.log_importance - found.kl_weights)
+
+
+def test_a_draw_of_the_weights_serves_all_images() -> None:
+    """Equal images have equal KLs, which depend on the encoder's weights, in whatever part of many they come."""
+    model = build("vae", network_of(), weights="flipout")
+    found = measure_bounds(model, np.repeat(FEW[:1], 300, axis=0), num_samples=50)
+    np.testing.assert_allclose(found.kl_latents, found.kl_latents[0], rtol=1e-5)
+    assert found.nll.std() > 0.01, "their latents are drawn apart"
+    other = measure_bounds(model, FEW[:1], num_samples=50, seed=1)
+    assert other.kl_latents != pytest.approx(found.kl_latents[0], rel=1e-3), "another seed draws other weights"
+
+
+@pytest.mark.parametrize("kind", ["ae", "vae"])
+def test_weights_that_hardly_vary_are_as_good_as_points(kind: str) -> None:
+    network = network_of()
+    model = build(kind, network, weights="flipout")
+    for variable in model.trainable_variables:
+        if "raw_scale" in variable.name:
+            variable.assign(np.full(variable.shape, -20.0))
+    found, terms = measure_bounds(model, X, num_samples=500), terms_of(kind, model, network, X)
+    assert found.kl_weights == pytest.approx(terms["kl_weights"], rel=1e-4)
+    if kind == "ae":
+        assert found.nll.mean() == pytest.approx(terms["nll"], rel=1e-4)
+        np.testing.assert_array_equal(found.kl_latents, 0)
+        np.testing.assert_array_equal(found.log_importance, -found.nll)
+        return
+    assert found.kl_latents.mean() == pytest.approx(terms["kl_latents"], rel=1e-4)
+
+
+def test_the_same_seed_measures_the_same_and_another_does_not() -> None:
+    model = build("vae", network_of())
+    first, again, other = (measure_bounds(model, X, num_samples=3, seed=seed) for seed in (4, 4, 5))
+    np.testing.assert_array_equal(first.nll, again.nll)
+    np.testing.assert_array_equal(first.log_importance, again.log_importance)
+    assert (first.nll != other.nll).all()
+    exact = measure_bounds(build("ae", network_of()), X)
+    assert exact.nll.mean() == pytest.approx(terms_of("ae", build("ae", network_of()), network_of(), X)["nll"], rel=1e-5)
+
+
+def test_measuring_leaves_the_training_to_come_as_it_was() -> None:
+    model = build("vae", network_of(), weights="flipout")
+    before = [variable.numpy() for variable in model.variables]
+    measure_bounds(model, X, num_samples=np.int64(3), seed=np.int64(1))
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value)

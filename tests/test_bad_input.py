@@ -92,7 +92,7 @@ def _network(**fields: Any) -> Network:
 
 NAMES_AND_NUMBERS: dict[str, tuple[list[str], Callable[[], Any], str]] = {
     "missing file": (["--data", "no/such.csv", "--target", "y"], lambda: load("no/such.csv", "y"), "'no/such.csv'"),
-    "dataset": (["--data", "iris"], lambda: load("iris"), "unknown dataset 'iris'; known: lecture, uci:boston"),
+    "dataset": (["--data", "iris"], lambda: load("iris"), "unknown dataset 'iris'; known: lecture, digits, uci:boston"),
     "UCI dataset": (["--data", "uci:iris"], lambda: load("uci:iris"), "unknown dataset 'uci:iris'; known: lecture"),
     "target": (["--target", "y"], lambda: load("lecture", "y"), "dataset 'lecture' has its own target, got 'y'"),
     "gap": (["--gap", "z"], lambda: split(lecture(), gap="z", seed=0), "unknown feature 'z'; known: x"),

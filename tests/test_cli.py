@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 from variational_bnn.base import ACTIVATIONS
 from variational_bnn.cli import commands
 from variational_bnn.comparison import Comparison
-from variational_bnn.datasets import DATASETS
+from variational_bnn.datasets import DATASETS, IMAGES
 from variational_bnn.methods import METHODS
 
 CHATTER = re.compile("oneDNN|cuda|warning|absl|tensorrt|AVX|Traceback", re.IGNORECASE)
@@ -156,7 +156,7 @@ def test_list_names_every_method_and_dataset_in_a_line_each() -> None:
     assert done.returncode == 0
     assert done.stderr == ""
     lines = [line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")]
-    assert lines == [*METHODS, *DATASETS, "FILE.csv"]
+    assert lines == [*METHODS, *DATASETS, "FILE.csv", *IMAGES, "FILE.npz"]
     assert all(len(line.split()) > 3 for line in done.stdout.splitlines() if line.startswith("  "))
 
 

@@ -26,9 +26,12 @@ from variational_bnn.plots._axes import (
     positive_range,
     zero_strip,
 )
-from variational_bnn.plots._panels import are_probabilities
+from variational_bnn.plots._panels import are_probabilities, mark_leaving
 
 NEAR_BINS, AWAY_BINS = 4, 12
+DECADES = 1e4
+"""From the largest sd to the smallest that is shown: what is smaller is as good as none, and marked with a triangle."""
+
 OPEN: dict[str, Any] = {"markerfacecolor": "white"}
 """The markers of `near`: held-out rows of another region may be as close."""
 
@@ -44,7 +47,7 @@ def distances(predictions: pd.DataFrame, looks: Mapping[str, Style]) -> Figure:
     heights = (16, 0.6 + 0.6 * len(zeros)) if zeros else (1,)
     grid = figure.subplots(len(heights), len(away), sharex=True, sharey="row", squeeze=False, height_ratios=heights)
     low, high = positive_range(binned[["median", "upper"]].to_numpy())
-    log_scale(grid[0, 0], "y", low / 1.5, high * 1.5)
+    log_scale(grid[0, 0], "y", max(low / 1.5, high / DECADES), high * 1.5)
     for region, ax, strip in zip(away, grid[0], grid[-1], strict=True):
         if zeros:
             zero_strip(strip, "y")
@@ -66,10 +69,12 @@ def distances(predictions: pd.DataFrame, looks: Mapping[str, Style]) -> Figure:
 def _draw_method(ax: Axes, strip: Axes, rows: pd.DataFrame, look: Style, zero_height: float) -> None:
     distance, median = rows["distance"], rows["median"]
     line = {**look.line_properties, **(OPEN if (rows["region"] == NEAR).all() else {})}
-    above = median > 0
-    ax.plot(distance, median.where(above), label=rows["method"].iloc[0], **line)
-    lower = rows["lower"].clip(lower=ax.get_ylim()[0])
-    ax.fill_between(distance, lower, rows["upper"], where=above, color=look.colour, alpha=0.15, linewidth=0)
+    above, bottom = median > 0, ax.get_ylim()[0]
+    ax.plot(distance, median.where(median >= bottom), label=rows["method"].iloc[0], **line)
+    leaves = (above & (median < bottom)).to_numpy()
+    mark_leaving(ax, distance.to_numpy(), leaves, np.zeros_like(leaves), look.colour)
+    lower = rows["lower"].clip(lower=bottom)
+    ax.fill_between(distance, lower, rows["upper"], where=above & ~leaves, color=look.colour, alpha=0.15, linewidth=0)
     if not above.all():
         strip.plot(distance[~above], np.full((~above).sum(), zero_height), **line)
 

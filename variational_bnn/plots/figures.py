@@ -70,8 +70,9 @@ def plot_entropy(results: pd.DataFrame) -> Figure:
 def plot_distance(predictions: pd.DataFrame) -> Figure:
     """Epistemic sd against distance from the training inputs: medians and quartiles over the queries of all seeds.
 
-    Distances up to 1, the edge of `near`, are on a linear scale and the rest on a logarithmic one. With more than one
-    output, the sd of a query is the root of its mean variance.
+    Distances up to 1, the edge of `near`, are on a linear scale and the rest on a logarithmic one. A triangle marks
+    where a line is more than four powers of ten below the largest sd. With more than one output, the sd of a query is
+    the root of its mean variance.
 
     Args:
         predictions: Rows as in `Saved.predictions`; queries at an infinite distance are left out.

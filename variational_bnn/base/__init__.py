@@ -1,0 +1,46 @@
+"""The architecture on one page: what is described, what is measured, and the two protocols between them.
+
+A `Dataset` and a `Network` go into a `Method`; out comes a `Posterior`, whose `Predictive` splits the variance of y
+into what the model does not know (epistemic) and what it takes for noise (aleatoric). Measured by region, that is a
+`Result`. No TensorFlow here.
+"""
+
+from variational_bnn.base.constants import (
+    ACTIVATIONS,
+    BETWEEN,
+    BEYOND,
+    LEVELS,
+    MAX_R_HAT,
+    MIN_ESS,
+    NEAR,
+    REGIONS,
+    TAU,
+)
+from variational_bnn.base.dataset import Dataset
+from variational_bnn.base.method import Diagnostics, Method, Posterior, Training, require_fit
+from variational_bnn.base.network import Likelihood, Network, require_network
+from variational_bnn.base.predictive import Predictive
+from variational_bnn.base.result import Result
+
+__all__ = [
+    "ACTIVATIONS",
+    "BETWEEN",
+    "BEYOND",
+    "LEVELS",
+    "MAX_R_HAT",
+    "MIN_ESS",
+    "NEAR",
+    "REGIONS",
+    "TAU",
+    "Dataset",
+    "Diagnostics",
+    "Likelihood",
+    "Method",
+    "Network",
+    "Posterior",
+    "Predictive",
+    "Result",
+    "Training",
+    "require_fit",
+    "require_network",
+]
