@@ -87,15 +87,18 @@ def measure(name: str, images: vbnn.Images, seed: int) -> tuple[dict[str, Any], 
 
 
 def shown(rows: pd.DataFrame) -> Table:
-    """A row a model: means over the seeds, and their range."""
+    """A column a model: of each measure the mean over the seeds, and the range."""
+    models = rows.groupby("model", sort=False)
     found = Table(title=f"MNIST, {EPOCHS} epochs, {rows['seed'].nunique()} seeds; {machine()}", title_justify="left")
-    columns = [name for name in rows.columns if name not in ("model", "seed")]
-    for name in ("model", *columns):
-        found.add_column(name)
-    for model, group in rows.groupby("model", sort=False):
-        cells = [f"{group[name].mean():.4g}\n{group[name].min():.4g} to {group[name].max():.4g}" for name in columns]
-        found.add_row(str(model), *cells)
+    for name in ("", *models.groups):
+        found.add_column(str(name), justify="right")
+    for name in [name for name in rows.columns if name not in ("model", "seed")]:
+        found.add_row(name, *(_range(group[name]) for _, group in models))
     return found
+
+
+def _range(values: pd.Series[float]) -> str:
+    return "-" if values.isna().any() else f"{values.mean():.3g}\n[{values.min():.3g}, {values.max():.3g}]"
 
 
 def verdicts(rows: pd.DataFrame) -> Iterator[str]:

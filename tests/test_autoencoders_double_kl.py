@@ -1,13 +1,12 @@
-"""The lecture's printed code counts the KL of its latents twice, ours counts it once: by NumPy, side by side, by audit."""
+"""The lecture's printed code counts the KL of its latents twice, ours once: by NumPy, side by side, by audit."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import by_hand
 import numpy as np
 import pytest
-from test_autoencoders_elbo import LATENT_SHIFT, N, SHAPE, X, build, logs_of, network_of, no_noise, terms_of
+from test_autoencoders_elbo import LATENT_SHIFT, SHAPE, N, X, build, logs_of, network_of, no_noise, terms_of
 
 from variational_bnn._keras import tf, tf_keras, tfd, tfp
 from variational_bnn.audit import audit_elbo
@@ -80,7 +79,8 @@ def test_they_train_alike(no_noise: None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "weights"), [("vae", "point"), ("vae", "flipout"), ("vae", "local_reparameterization"), ("ae", "reparameterization")]
+    ("kind", "weights"),
+    [("vae", "point"), ("vae", "flipout"), ("vae", "local_reparameterization"), ("ae", "reparameterization")],
 )
 def test_the_audit_finds_the_kl_once_in_ours(kind: str, weights: str) -> None:
     network = network_of()

@@ -128,7 +128,11 @@ def no_noise() -> Iterator[None]:
 
 CASES = [("vae", "point", name) for name in LIKELIHOODS]
 CASES += [("vae", weights, "bernoulli") for weights in by_hand.ESTIMATORS]
-CASES += [("vae", "flipout", "mixture"), ("ae", "local_reparameterization", "heteroscedastic"), ("ae", "point", "mixture")]
+CASES += [
+    ("vae", "flipout", "mixture"),
+    ("ae", "local_reparameterization", "heteroscedastic"),
+    ("ae", "point", "mixture"),
+]
 
 
 @pytest.mark.parametrize(("kind", "weights", "name"), CASES)
@@ -147,7 +151,9 @@ def test_evaluate_agrees_with_numpy_for_every_batch_size(kind: str, weights: str
     assert logs["nll"] != pytest.approx(terms_of(kind, model, network, 1 - X)["nll"], rel=1e-3), "the images are"
 
 
-@pytest.mark.parametrize(("kind", "weights"), [("vae", "point"), ("vae", "local_reparameterization"), ("ae", "flipout")])
+@pytest.mark.parametrize(
+    ("kind", "weights"), [("vae", "point"), ("vae", "local_reparameterization"), ("ae", "flipout")]
+)
 def test_fit_shows_the_same_numbers(kind: str, weights: str, no_noise: None) -> None:
     network = network_of()
     model = build(kind, network, tf_keras.optimizers.SGD(0.0), weights=weights)

@@ -1,4 +1,4 @@
-"""Autoencoders saved and loaded in safe mode: the same densities, bounds and codes, and bit for bit the same training."""
+"""Autoencoders saved and loaded in safe mode: the same densities, bounds and codes, and the same training."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_every_model_comes_back_whole_with_every_likelihood(kind: str, weights: 
     for likelihood in LIKELIHOODS.values():
         network = network_of(likelihood, encoder_units=(), decoder_units=())
         model = build(kind, network, weights=weights, kl_weight=0.5)
-        fresh = model(X).log_prob(X).numpy()  # A draw more: the noise to come is another than at the start.
+        first = model(X).log_prob(X).numpy()  # A draw more: the noise to come is another than at the start.
         model.save(tmp_path / "model.keras")
         config = _config(tmp_path / "model.keras")
         assert not CODE.search(config)
@@ -47,7 +47,7 @@ def test_every_model_comes_back_whole_with_every_likelihood(kind: str, weights: 
             assert float(own.kl_weight) == float(other.kl_weight) == 0.5
             assert float(own.kl) == float(other.kl)
         noisy = kind == "vae" or weights != "point"
-        assert noisy == (not np.allclose(densities[0], fresh)), "the control: other noise has other densities"
+        assert noisy == (not np.allclose(densities[0], first)), "the control: other noise has other densities"
 
 
 @pytest.mark.parametrize(
