@@ -98,7 +98,9 @@ def test_it_reads_well() -> None:
     audit = ElboAudit(nll=1.5, kl=0.25, penalty=0.5, other=0.0, layers=(), warnings=("z: double KL",))
     lines = str(audit).splitlines()
     assert lines == [
-        "nll 1.5, kl 0.25, elbo -1.75 nats per example", "effective temperature 2", "warning: z: double KL"
+        "nll 1.5, kl 0.25, elbo -1.75 nats per example",
+        "effective temperature 2",
+        "warning: z: double KL",
     ]
 
 

@@ -74,7 +74,9 @@ def test_a_loaded_one_measures_the_same_and_trains_on_bit_for_bit(
     np.testing.assert_array_equal(again.mean, pixels.mean)
     np.testing.assert_array_equal(again.epistemic_variance, pixels.epistemic_variance)
     histories = [made.fit(data, epochs=2, verbose=0).history for made in (model, loaded)]
-    assert histories[0] == histories[1]
+    # Compiled anew, the sums that are shown may be rounded either way; the weights may not.
+    for term, values in histories[0].items():
+        np.testing.assert_allclose(histories[1][term], values, rtol=1e-6)
     for own, other in zip(model.get_weights(), loaded.get_weights(), strict=True):
         np.testing.assert_array_equal(own, other)
     assert not np.array_equal(encode(loaded, X), codes), "it did train"

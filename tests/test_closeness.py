@@ -23,7 +23,7 @@ def _functions(seed: int, draws: int = 40, outputs: int = 1) -> Functions:
     """Draws whose mean and sd differ from query to query."""
     rng = np.random.default_rng(seed)
     unit = rng.standard_normal((draws, QUERIES, outputs))
-    return (10 + np.arange(QUERIES)[:, None] + np.geomspace(0.1, 10, QUERIES)[:, None] * unit)
+    return 10 + np.arange(QUERIES)[:, None] + np.geomspace(0.1, 10, QUERIES)[:, None] * unit
 
 
 def _closeness(cells: dict[tuple[str, int], Functions], reference: str = "hmc", failed: Any = ()) -> pd.DataFrame:

@@ -51,7 +51,10 @@ def small() -> Comparison:
 
 def test_the_rows_are_the_regions_means_of_the_predictions(small: Comparison) -> None:
     assert list(zip(small.results["method"], small.results["seed"], strict=True))[::3] == [
-        ("output", 0), ("output", 4), ("flipout", 0), ("flipout", 4)
+        ("output", 0),
+        ("output", 4),
+        ("flipout", 0),
+        ("flipout", 4),
     ]
     for _, row in small.results.iterrows():
         p = small.predictions

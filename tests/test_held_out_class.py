@@ -16,9 +16,7 @@ DATASET = labelled(digits(), HELD_OUT)
 
 def _rows(method: str) -> dict[str, Result]:
     network = default_network(DATASET)
-    cell = Cell(
-        method=method, seed=0, dataset=DATASET, network=network, training=Training(steps=1500), num_samples=100
-    )
+    cell = Cell(method=method, seed=0, dataset=DATASET, network=network, training=Training(steps=1500), num_samples=100)
     return {row.region: row for row in run_cell(cell).rows}
 
 

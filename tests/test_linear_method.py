@@ -207,27 +207,3 @@ def test_what_is_drawn_is_counted(network: Network) -> None:
     posterior = _posterior(network)
     assert posterior.num_parameters == posterior.num_random_variables == (4 if network is KNOWN else 5)
     assert posterior.diagnostics is None
-
-
-def test_another_likelihood_is_refused() -> None:
-    class Cauchy:
-        """A likelihood that is not normal."""
-
-        def num_parameters(self, output_size: int) -> int:
-            return output_size
-
-        def num_shared_parameters(self, output_size: int) -> int:
-            return 0
-
-        def distribution(self, parameters: Any, shared: Any) -> Any:
-            raise NotImplementedError
-
-        def in_units_of(self, scale: Array) -> Cauchy:
-            return self
-
-        def to_dict(self) -> dict[str, Any]:
-            return {}
-
-    network = dataclasses.replace(KNOWN, likelihood=Cauchy())
-    with pytest.raises(ValueError, match="linear wants a Normal likelihood, got <"):
-        _posterior(network)

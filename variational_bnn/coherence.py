@@ -111,9 +111,7 @@ _COHERENT = {
 
 def random_layers(model: tf_keras.Model) -> list[tuple[Any, _Rule]]:
     """The model's layers that there is a rule for, nested ones too, each with its rule."""
-    return [
-        (layer, rule) for layer in layers_of(model) for kind, rule in _COHERENT.items() if isinstance(layer, kind)
-    ]
+    return [(layer, rule) for layer in layers_of(model) for kind, rule in _COHERENT.items() if isinstance(layer, kind)]
 
 
 @contextlib.contextmanager

@@ -109,9 +109,7 @@ class AutoencoderCell:
         return predict(model, x, num_samples=self.num_samples, seed=self.seed)
 
 
-def run_autoencoder(
-    cell: AutoencoderCell, each_epoch: Callable[[], None]
-) -> tuple[AutoencoderResult, Arrays]:
+def run_autoencoder(cell: AutoencoderCell, each_epoch: Callable[[], None]) -> tuple[AutoencoderResult, Arrays]:
     """Fit and measure, twice; a fit that diverges is a row that says so.
 
     Args:

@@ -53,9 +53,7 @@ def _nuts(problem: Problem, training: Training, seed: int) -> Iterator[Window]:
             WINDOW,
             state,
             kernel=kernel,
-            trace_fn=lambda _, r: (
-                r.new_step_size, r.inner_results.log_accept_ratio, r.inner_results.target_log_prob
-            ),
+            trace_fn=lambda _, r: (r.new_step_size, r.inner_results.log_accept_ratio, r.inner_results.target_log_prob),
             seed=seed,
         )
         accepted = tf.reduce_mean(tf.exp(tf.minimum(log_accept, 0.0)))

@@ -21,6 +21,4 @@ def flipout(dataset: Dataset, network: Network, training: Training, seed: int) -
 
 def local_reparameterization(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:
     """Variation in the weights: local reparameterisation, the layers' outputs drawn for each row."""
-    return fit(
-        partial(build_weight_variation, estimator="local_reparameterization"), dataset, network, training, seed
-    )
+    return fit(partial(build_weight_variation, estimator="local_reparameterization"), dataset, network, training, seed)
