@@ -3,8 +3,8 @@
 DIR holds `mnist.npz`; without the variable it is downloaded. Each model is trained for 15 epochs from each seed and
 measured on the test images:
 
-- the negative ELBO and the importance-weighted bound, in nats per image. "vae, KL twice" is trained on the loss that
-  the lecture's printed code has, where TFP counts the latents' KL twice; it is measured by the right bound like the others
+- the negative ELBO and the importance-weighted bound, in nats per image. "vae, KL twice" is trained on the loss of the
+  lecture's printed code, where TFP counts the latents' KL twice; it is measured by the right bound like the others
 - how far the classes are apart in the 2-D code: the vote of the 10 nearest training codes, the silhouette, and how
   often that vote takes a 4 for a 9 or a 9 for a 4
 
