@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from variational_bnn import heads, layers
 from variational_bnn._keras import PACKAGE, layers_of, tf, tf_keras
@@ -120,3 +121,21 @@ def _is_of_known_size(data: Any, steps: int | None) -> bool:
         size = int(data.cardinality())
         return size >= 0 if steps is None else size == tf.data.INFINITE_CARDINALITY
     return steps is None and not hasattr(data, "__next__") and not isinstance(data, tf.distribute.DistributedDataset)
+
+
+def shuffled_batches(arrays: tuple[npt.NDArray[np.float32], ...], batch_size: int, seed: int) -> tf.data.Dataset:
+    """Endless batches of rows, shuffled anew each time round, in an order that the seed alone decides.
+
+    Keras and tf.data shuffle by TensorFlow's global seed too. Where all rows fit into a batch, it is ever the same one.
+    """
+    count, tensors = len(arrays[0]), [tf.constant(array) for array in arrays]
+    if count <= batch_size:
+        return tf.data.Dataset.from_tensors(tuple(tensors)).repeat()
+
+    def once(number: tf.Tensor) -> tf.data.Dataset:
+        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, number])
+        return tf.data.Dataset.from_tensor_slices(order)
+
+    rows = tf.data.Dataset.counter().flat_map(once).batch(batch_size)
+    endless = rows.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+    return endless.map(lambda chosen: tuple(tf.gather(tensor, chosen) for tensor in tensors)).prefetch(4)

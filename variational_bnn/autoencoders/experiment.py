@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
-from variational_bnn._keras import tf, tf_keras
+from variational_bnn._keras import tf_keras
 from variational_bnn.autoencoders.bounds import Bounds, decode, encode, is_variational, measure_bounds
 from variational_bnn.autoencoders.builders import build_autoencoder, build_variational_autoencoder
 from variational_bnn.autoencoders.network import AutoencoderNetwork
@@ -23,6 +24,7 @@ from variational_bnn.checks import Array, Floats, is_positive, require, require_
 from variational_bnn.datasets import Images
 from variational_bnn.losses import negative_log_likelihood, stochastic_layers
 from variational_bnn.metrics import rmse
+from variational_bnn.model import shuffled_batches
 from variational_bnn.predictive import predict
 from variational_bnn.results import AutoencoderResult
 
@@ -98,11 +100,11 @@ class AutoencoderCell:
         """The model of the cell, trained on the images, and how its loss went."""
         model = MODELS[self.model](self.network, len(images.x_train), seed=self.seed)
         model.compile(tf_keras.optimizers.Adam(self.training.learning_rate), loss=negative_log_likelihood)
-        count, x = len(images.x_train), tf.constant(images.x_train)
-        order = tf.data.Dataset.range(count).shuffle(count, seed=self.seed).batch(self.training.batch_size)
-        batches = order.map(lambda rows: (tf.gather(x, rows),) * 2).prefetch(4)
+        x, size = images.x_train, self.training.batch_size
+        batches = shuffled_batches((x, x), size, self.seed)
         told = tf_keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: each_epoch())
-        return model, model.fit(batches, epochs=self.training.epochs, callbacks=[told], verbose=0).history
+        steps = {"epochs": self.training.epochs, "steps_per_epoch": math.ceil(len(x) / size)}
+        return model, model.fit(batches, **steps, callbacks=[told], verbose=0).history
 
     def reconstruct(self, model: tf_keras.Model, x: Floats) -> Predictive:
         """What the model says of images, from draws of all that is random in it."""

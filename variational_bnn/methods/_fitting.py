@@ -5,15 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from variational_bnn._keras import tf, tf_keras
+from variational_bnn._keras import tf_keras
 from variational_bnn.base import Dataset, Diagnostics, Network, Predictive, Training, require_fit
 from variational_bnn.checks import Array
 from variational_bnn.coherence import num_random_variables
 from variational_bnn.losses import negative_log_likelihood
+from variational_bnn.model import shuffled_batches
 from variational_bnn.predictive import predict, sample_functions
 from variational_bnn.sampling import Functions
 from variational_bnn.weight_space import WeightSpace
@@ -155,7 +155,7 @@ def fit(
         loss=negative_log_likelihood,
         steps_per_execution=min(STEPS_PER_EXECUTION, training.steps),
     )
-    batches = _batches(problem.x, problem.y, training.batch_size, seed)
+    batches = shuffled_batches((problem.x, problem.y), training.batch_size, seed)
     history = model.fit(batches, steps_per_epoch=training.steps, verbose=0)
     require_finite(history.history["loss"][-1])
     return problem.posterior(model, sum(int(np.prod(variable.shape)) for variable in model.trainable_variables))
@@ -165,11 +165,3 @@ def require_finite(loss: float) -> None:
     """Refuse a training whose loss is not finite at the end."""
     if not np.isfinite(loss):
         raise FailedError(f"diverged: the loss became {loss}")
-
-
-def _batches(x: Functions, y: Functions, batch_size: int, seed: int) -> Any:
-    """Endless batches: the very same one where all rows fit in, else shuffled anew each time round."""
-    if len(x) <= batch_size:
-        return tf.data.Dataset.from_tensors((x, y)).repeat()
-    shuffled = tf.data.Dataset.from_tensor_slices((x, y)).shuffle(len(x), seed=seed)
-    return shuffled.repeat().batch(batch_size).prefetch(4)
