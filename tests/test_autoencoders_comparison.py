@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import re
 from collections.abc import Callable
@@ -364,3 +365,9 @@ def test_pickled_arrays_are_never_opened(ran: Any, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"vae-0\.npz"):
         AutoencoderComparison.read(tmp_path / "out")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_comparison_of_methods_is_no_such_directory(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps({"dataset": {}}))
+    with pytest.raises(ValueError, match="is foreign: its settings are not of autoencoders"):
+        AutoencoderComparison.read(tmp_path)
