@@ -200,6 +200,19 @@ def test_distance_shows_the_rows_and_zeros_apart() -> None:
     assert _drawn(figure)
 
 
+def test_sds_as_good_as_none_are_marked_and_leave_the_scale_to_the_others() -> None:
+    rows = pd.concat([_predictions(["hidden"]), _predictions(["flipout"], sd=1e-9)])
+    figure = plot_distance(rows)
+    for ax in _axes(figure)[:2]:
+        low, high = ax.get_ylim()
+        assert high / low < 1e5
+        for line in (line for line in ax.lines if line.get_label() == "flipout"):
+            assert np.isnan(line.get_ydata()).all()
+        triangles = [line for line in ax.lines if line.get_marker() == "v" and line.get_xdata().size]
+        assert triangles
+    assert _drawn(figure)
+
+
 def test_many_outputs_are_one_mean_variance_and_infinite_distances_are_left_out() -> None:
     rows = _predictions(["hidden"], outputs=("a", "b"))
     rows.loc[rows["output"] == "b", "epistemic_variance"] = 0.0

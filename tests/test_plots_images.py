@@ -190,6 +190,13 @@ def test_a_model_has_one_colour_in_all_figures() -> None:
             assert to_hex(text.get_color()) == colour
 
 
+def test_a_grid_alone_keeps_the_colour_that_its_model_has_among_the_others() -> None:
+    alone = plot_latent_grid(_grids(["vae"]), QUANTILES, among=NAMES)
+    assert to_hex(_panel(alone, "vae")._left_title.get_color()) == COLOURS["vae"]
+    other = plot_latent_grid(_grids(["vae"]), QUANTILES)
+    assert to_hex(_panel(other, "vae")._left_title.get_color()) != COLOURS["vae"]
+
+
 def test_reconstructions_are_below_their_images() -> None:
     (ax,) = plot_reconstructions(IMAGES, LABELS, _made()).axes
     rows = _rows_of(ax)
