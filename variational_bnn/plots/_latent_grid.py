@@ -37,8 +37,8 @@ def latent_grid_figure(grids: Mapping[str, Array], quantiles: Array, looks: Mapp
         side = len(grid) - 0.5
         show_image(ax, _joined(grid), (-0.5, side, -0.5, side), aspect=height / width)
         for edge in np.arange(0.5, side):
-            ax.axhline(edge, color=EDGE, linewidth=0.6)
-            ax.axvline(edge, color=EDGE, linewidth=0.6)
+            ax.axhline(edge, color=EDGE, linewidth=2)
+            ax.axvline(edge, color=EDGE, linewidth=2)
         ax.set_title(model, loc="left", fontsize=TITLE, fontweight="bold", color=looks[model].colour)
         _name_tiles(ax, quantiles)
         ax.set_xlabel("z1" if position + columns >= len(grids) else "", fontsize=TEXT)
