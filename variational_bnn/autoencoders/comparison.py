@@ -68,7 +68,7 @@ class AutoencoderComparison:
         Raises:
             ValueError: If a file is missing, foreign or truncated.
         """
-        kind = results.read_settings(directory).get("kind")
+        kind = results.read_settings(Path(directory)).get("kind")
         require(kind == KIND, f"{directory} is foreign: its settings are not of autoencoders")
         saved = results.read_autoencoders(directory)
         return cls(settings=saved.settings, images=saved.images, results=saved.results, arrays=saved.arrays)
