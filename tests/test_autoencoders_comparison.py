@@ -14,12 +14,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from variational_bnn._keras import tf_keras
+from variational_bnn._keras import tf, tf_keras
 from variational_bnn.autoencoders import (
     MODELS,
     AutoencoderComparison,
     AutoencoderNetwork,
     AutoencoderTraining,
+    build_autoencoder,
     build_variational_autoencoder,
     compare_autoencoders,
     comparison,
@@ -30,7 +31,7 @@ from variational_bnn.autoencoders.report import failures, tables, verdicts
 from variational_bnn.base import Network
 from variational_bnn.builders import build_output_variation
 from variational_bnn.datasets import Images
-from variational_bnn.likelihoods import Bernoulli, MixtureNormal, Normal
+from variational_bnn.likelihoods import Bernoulli, Categorical, MixtureNormal, Normal
 from variational_bnn.losses import negative_log_likelihood
 from variational_bnn.model import shuffled_batches
 
@@ -78,12 +79,12 @@ def test_each_model_has_a_row_with_the_terms_that_it_has(ran: Any) -> None:
     assert (rows["held_out"] == 7).all()
     has = {name: set(rows.index[rows[name].notna()]) for name in rows.columns}
     variational, uncertain = {"vae", "flipout-vae"}, {"flipout-ae", "flipout-vae"}
-    assert has["kl_latents"] == has["negative_elbo"] == has["importance_weighted"] == variational
+    assert has["kl_latents"] == has["negative_elbo"] == has["negative_importance_weighted"] == variational
     assert has["kl_weights"] == uncertain
     assert has["nll"] == has["rmse"] == has["silhouette"] == has["knn_accuracy"] == set(MODELS)
     terms = rows[["nll", "kl_latents", "kl_weights"]].sum(axis=1)
     np.testing.assert_allclose(rows["negative_elbo"].dropna(), terms[rows["negative_elbo"].notna()], rtol=1e-9)
-    assert (rows["importance_weighted"].dropna() < rows["negative_elbo"].dropna()).all()
+    assert (rows["negative_importance_weighted"].dropna() < rows["negative_elbo"].dropna()).all()
     assert rows["importance_samples"].to_dict() == {"ae": 0, "vae": 50, "flipout-ae": 0, "flipout-vae": 50}
 
 
@@ -105,7 +106,7 @@ def test_the_row_is_what_a_fit_by_hand_measures() -> None:
     np.testing.assert_allclose(arrays["history_nll"], history["nll"], rtol=1e-5)
     np.testing.assert_allclose(row["nll"], bounds.nll.mean(), rtol=1e-4)
     np.testing.assert_allclose(row["kl_latents"], bounds.kl_latents.mean(), rtol=1e-4)
-    np.testing.assert_allclose(row["importance_weighted"], -bounds.importance_weighted.mean(), rtol=1e-4)
+    np.testing.assert_allclose(row["negative_importance_weighted"], -bounds.importance_weighted.mean(), rtol=1e-4)
     np.testing.assert_allclose(arrays["codes"], codes, rtol=1e-3, atol=1e-5)
     assert row["parameters"] == sum(v.shape.num_elements() for v in model.trainable_variables)
 
@@ -220,7 +221,7 @@ def test_other_likelihoods_of_grey_pixels(likelihood: Any) -> None:
     grey = dataclasses.replace(IMAGES, x_train=IMAGES.x_train * 0.5 + 0.2, x_test=IMAGES.x_test * 0.5 + 0.2)
     (row,) = compare_autoencoders(grey, models=["flipout-vae"], **{**QUICK, "network": network}).results.itertuples()
     assert row.status == "ok"
-    assert np.isfinite([row.negative_elbo, row.importance_weighted, row.spread_held_out]).all()
+    assert np.isfinite([row.negative_elbo, row.negative_importance_weighted, row.spread_held_out]).all()
 
 
 @pytest.mark.parametrize("latent_size", [1, 5])
@@ -242,6 +243,36 @@ def test_two_classes_and_a_class_without_test_images() -> None:
     assert row.status == "ok"
     assert np.isfinite(row.rmse_held_out), "of training images, which the second fit has not seen"
     assert math.isnan(row.silhouette), "one class is not apart from others"
+
+
+def test_a_class_without_training_images_is_neither_seen_nor_held_out() -> None:
+    labels = np.where(IMAGES.y_test == 7, 9, IMAGES.y_test)
+    images = dataclasses.replace(IMAGES, y_test=labels)
+    found = compare_autoencoders(images, models=["ae"], **QUICK)
+    (row,) = found.results.itertuples()
+    assert row.held_out == 7, "the last one that there is to train on"
+    np.testing.assert_array_equal(found.images["apart_labels"], [2, 5, 7, 7, 7, 7])
+    np.testing.assert_array_equal(found.images["apart_seen"], [True, True, False, False, False, False])
+    with pytest.raises(ValueError, match="no training image has label 9; known: 2, 5, 7"):
+        compare_autoencoders(images, held_out=9, **QUICK)
+
+
+def test_what_never_spreads_has_no_figure_of_it(ran: Any) -> None:
+    plain = dataclasses.replace(ran[0], results=ran[0].results[ran[0].results["model"] == "ae"])
+    assert set(plain.plot()) == FIGURES - {"latent_grid", "spread_summary"}
+
+
+def test_the_ratio_of_spreads_is_that_of_the_seeds() -> None:
+    found = compare_autoencoders(IMAGES, models=["flipout-ae", "vae"], seeds=[0, 1, 2], **QUICK)
+    first = found.table.set_index("model").loc["flipout-ae"]
+    ratios = (found.results["spread_held_out"] / found.results["spread_seen"])[:3]
+    assert first["spread_ratio"] == pytest.approx(np.exp(np.log(ratios).mean()))
+    assert first["spread_ratio_low"] < ratios.min() < ratios.max() < first["spread_ratio_high"]
+    assert first["confused"] == "; ".join(dict.fromkeys(found.results["confused"][:3]))
+    of_weights, of_latents = verdicts(found.table, found.results)
+    interval = rf"{first['spread_ratio']:.3g} \[{first['spread_ratio_low']:.3g}, {first['spread_ratio_high']:.3g}\]"
+    assert re.fullmatch(f"flipout-ae: its reconstructions of class 7, not seen, spread {interval} times .*", of_weights)
+    assert of_latents.endswith("; noise of its units, not uncertainty about parameters")
 
 
 def test_few_images_are_trained_on_for_as_many_steps() -> None:
@@ -289,6 +320,66 @@ REFUSED: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         "image_shape must be a tuple of whole numbers, got 64",
     ),
     "no image shape": (lambda: AutoencoderNetwork(image_shape=()), ValueError, "image_shape must have at least one"),
+    "two numbers of latents": (
+        lambda: compare_autoencoders(IMAGES, network=NETWORK, latent_size=3),
+        ValueError,
+        "latent_size is the network's own where one is given, got both",
+    ),
+    "units": (
+        lambda: AutoencoderNetwork(image_shape=(6, 3), decoder_units=(0,)),
+        ValueError,
+        "decoder_units must be a whole number >= 1, got 0",
+    ),
+    "empty images": (
+        lambda: AutoencoderNetwork(image_shape=(0, 3)),
+        ValueError,
+        "image_shape must be a whole number >= 1, got 0",
+    ),
+    "activation": (
+        lambda: AutoencoderNetwork(image_shape=(6, 3), activation="step"),
+        ValueError,
+        "unknown activation 'step'",
+    ),
+    "prior": (
+        lambda: AutoencoderNetwork(image_shape=(6, 3), prior_scale=0.0),
+        ValueError,
+        "prior_scale must be > 0, got 0.0",
+    ),
+    "switch": (
+        lambda: AutoencoderNetwork(image_shape=(6, 3), scale_prior_by_fan_in="no"),  # type: ignore[arg-type]
+        ValueError,
+        "scale_prior_by_fan_in must be True or False, got 'no'",
+    ),
+    "a class as pixels": (
+        lambda: AutoencoderNetwork(image_shape=(1,), likelihood=Categorical(num_classes=3)),
+        ValueError,
+        "likelihood must be of pixels, such as Bernoulli(), got Categorical(num_classes=3)",
+    ),
+    "no KL weight": (
+        lambda: build_variational_autoencoder(NETWORK, 40, kl_weight=None),  # type: ignore[arg-type]
+        ValueError,
+        "kl_weight must be >= 0, got None",
+    ),
+    "KL weight of a plain one": (
+        lambda: build_autoencoder(NETWORK, 40, kl_weight=-1),
+        ValueError,
+        "kl_weight must be >= 0, got -1",
+    ),
+    "scale of point weights": (
+        lambda: build_autoencoder(NETWORK, 40, initial_scale=-1),
+        ValueError,
+        "initial_scale must be > 0, got -1",
+    ),
+    "weights": (
+        lambda: build_autoencoder(NETWORK, 40, weights="mcmc"),
+        ValueError,
+        "unknown kind of weights 'mcmc'; known: point, ",
+    ),
+    "a network of tables": (
+        lambda: build_autoencoder(Network(input_shape=(6,), output_size=6, likelihood=Bernoulli()), 40),  # type: ignore[arg-type]
+        TypeError,
+        "network must be an AutoencoderNetwork, got Network",
+    ),
     "a likelihood by name": (
         lambda: AutoencoderNetwork(image_shape=(6, 3), likelihood="bernoulli"),  # type: ignore[arg-type]
         TypeError,
@@ -323,12 +414,27 @@ def test_images_that_a_model_cannot_measure(x: Any, message: str) -> None:
             measure(model, x)
 
 
-def test_pixels_from_0_to_255_are_refused_by_fit() -> None:
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (IMAGES.x_train * 255, IMAGES.x_train * 255, "Bernoulli wants targets in [0, 1], got 255.0"),
+        (IMAGES.x_train, tf.constant(IMAGES.x_train * 255), "Bernoulli wants targets in [0, 1], got 255.0"),
+        (IMAGES.x_train * np.nan, IMAGES.x_train, "x must be finite, got nan"),
+        (tf.constant(IMAGES.x_train * np.nan), IMAGES.x_train, "x must be finite, got nan"),
+        (IMAGES.x_train[:, :5], IMAGES.x_train, "x must have shape [N, 6, 3], got [40, 5, 3]"),
+        (IMAGES.x_train.reshape(40, 18), IMAGES.x_train, "x must have shape [N, 6, 3], got [40, 18]"),
+        (IMAGES.x_train, IMAGES.x_train.astype(str), "y must hold numbers, got <U"),
+    ],
+)
+def test_images_that_fit_refuses_before_it_trains(x: Any, y: Any, message: str) -> None:
     model = build_variational_autoencoder(NETWORK, 40, seed=0)
     model.compile("adam", loss=negative_log_likelihood)
     before = model.get_weights()
-    with pytest.raises(ValueError, match="Bernoulli"):
-        model.fit(IMAGES.x_train * 255, IMAGES.x_train * 255, verbose=0)
+    with pytest.raises(ValueError, match=re.escape(message)) as refused:
+        model.fit(x, y, verbose=0)
+    assert "\n" not in str(refused.value)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        model.fit(IMAGES.x_train, IMAGES.x_train, validation_data=(x, y), verbose=0)
     for own, other in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(own, other)
 
@@ -351,6 +457,34 @@ def test_a_damaged_directory_is_refused_in_one_line(ran: Any, name: str, tmp_pat
         ran[0].save(out)
         _spoilt(out, name, change)
         with pytest.raises(ValueError, match=re.escape(Path(name).name)) as refused:
+            AutoencoderComparison.read(out)
+        assert "\n" not in str(refused.value)
+
+
+def test_a_foreign_directory_is_refused_in_one_line(ran: Any, tmp_path: Path) -> None:
+    def without(name: str, key: str) -> Callable[[Path], None]:
+        def change(out: Path) -> None:
+            with np.load(out / name) as stored:
+                kept = {own: stored[own] for own in stored.files if own != key}
+            np.savez(out / name, **kept)
+
+        return change
+
+    def settings(**values: Any) -> Callable[[Path], None]:
+        return lambda out: (out / "settings.json").write_text(json.dumps(values)) and None
+
+    changes: dict[str, Callable[[Path], None]] = {
+        "its settings do not describe the images": settings(kind="autoencoders"),
+        "its settings are not of autoencoders": settings(kind="methods"),
+        "images.npz is foreign: it lacks apart": without("images.npz", "apart"),
+        "vae-0.npz is foreign: it lacks codes": without("arrays/vae-0.npz", "codes"),
+        "vae-0.npz is foreign: it lacks history_nll": without("arrays/vae-0.npz", "history_nll"),
+    }
+    for number, (message, change) in enumerate(changes.items()):
+        out = tmp_path / str(number)
+        ran[0].save(out)
+        change(out)
+        with pytest.raises(ValueError, match=re.escape(message)) as refused:
             AutoencoderComparison.read(out)
         assert "\n" not in str(refused.value)
 

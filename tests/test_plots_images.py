@@ -277,10 +277,10 @@ def test_sds_share_a_scale_from_zero_to_the_largest() -> None:
 
 def test_no_spread_is_said_beside_its_row() -> None:
     names = [text.get_text() for text in plot_spread(IMAGES, LABELS, SEEN, _made(), _sds()).axes[0].get_yticklabels()]
-    assert names[:5] == ["image", "ae\nmean", "epistemic sd\n0 everywhere", "vae\nmean", "epistemic sd"]
+    assert names[:5] == ["image", "ae\nmean", "sd over draws\n0 everywhere", "vae\nmean", "sd over draws"]
     nothing = {name: 0 * IMAGES for name in NAMES}
     ax = plot_spread(IMAGES, LABELS, SEEN, _made(), nothing).axes[0]
-    assert [text.get_text() for text in ax.get_yticklabels()][2::2] == ["epistemic sd\n0 everywhere"] * 4
+    assert [text.get_text() for text in ax.get_yticklabels()][2::2] == ["sd over draws\n0 everywhere"] * 4
     assert not ax.child_axes
 
 

@@ -38,6 +38,19 @@ def require_count(name: str, value: object) -> None:
     require(whole and value >= 1, f"{name} must be a whole number >= 1, got {value!r}")  # type: ignore[operator]
 
 
+def require_kl_weight(weight: object) -> None:
+    """Refuse anything but a number of at least 0."""
+    require(is_number(weight) and weight >= 0, f"kl_weight must be >= 0, got {weight!r}")  # type: ignore[operator]
+
+
+def require_sizes(name: str, sizes: object) -> tuple[int, ...]:
+    """Refuse anything but a tuple or list of whole numbers of at least 1; as a tuple."""
+    require(isinstance(sizes, (tuple, list)), f"{name} must be a tuple of whole numbers, got {sizes!r}")
+    for size in sizes:  # type: ignore[attr-defined]
+        require_count(name, size)
+    return tuple(int(size) for size in sizes)  # type: ignore[attr-defined]
+
+
 def require_seed(seed: object) -> None:
     """Refuse anything but a whole number of at least 0."""
     whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)

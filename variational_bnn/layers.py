@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from variational_bnn._keras import PACKAGE, tf, tf_keras, tfd, tfp
-from variational_bnn.checks import is_number, is_positive, require, require_count
+from variational_bnn.checks import is_positive, require, require_count, require_kl_weight
 
 SCALE_FLOOR = 1e-5
 """Lower bound of every trained posterior scale, so that no KL or gradient is infinite."""
@@ -40,7 +40,7 @@ class Stochastic(tf_keras.layers.Layer, abc.ABC):
     def __init__(self, *args: Any, seed: int | None = None, kl_weight: float = 1.0, **kwargs: Any) -> None:
         """Check and keep the settings; a seed of None is drawn from the system's entropy."""
         super().__init__(*args, **kwargs)
-        require(is_number(kl_weight) and kl_weight >= 0, f"kl_weight must be >= 0, got {kl_weight!r}")
+        require_kl_weight(kl_weight)
         self.noise_seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
         self._initial_kl_weight = float(kl_weight)
 

@@ -68,7 +68,9 @@ class Normal:
         return _independent(tfd.Normal(_shaped(loc, event_shape), scale), event_shape)
 
     def require_targets(self, y: Floats) -> None:
-        """Any number will do."""
+        """Refuse targets that are not finite."""
+        bad = y[~np.isfinite(y)]
+        require(not bad.size, f"Normal wants finite targets, got {bad[0] if bad.size else None}")
 
     def in_units_of(self, scale: Array) -> Normal:
         """The likelihood of `y / scale`: known noise is divided by it; what is learned will be learned in its units.
@@ -133,7 +135,9 @@ class MixtureNormal:
         return self
 
     def require_targets(self, y: Floats) -> None:
-        """Any number will do."""
+        """Refuse targets that are not finite."""
+        bad = y[~np.isfinite(y)]
+        require(not bad.size, f"MixtureNormal wants finite targets, got {bad[0] if bad.size else None}")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values from which `likelihood_from_dict` makes the same likelihood."""

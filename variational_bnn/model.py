@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from variational_bnn import heads, layers
 from variational_bnn._keras import PACKAGE, layers_of, tf, tf_keras
+from variational_bnn.checks import require
 from variational_bnn.losses import negative_log_likelihood, stochastic_layers
 
 STEPS_PER_EXECUTION = 32
@@ -60,7 +61,9 @@ class VariationalModel(tf_keras.Model):
         One batch a call, as Keras has it, where `compile` asks for a number of its own, or where data may end within a
         call because nobody knows their number of batches.
         """
-        self._check_targets(args[0] if args else kwargs.get("y"))
+        self._check(x, args[0] if args else kwargs.get("y"))
+        if isinstance(validation_data, tuple):
+            self._check(*validation_data[:2])
         if self._is_compiled and isinstance(self.optimizer, tf_keras.optimizers.Optimizer):  # Legacy ones do it late.
             with self.distribute_strategy.scope():
                 self.optimizer.build(self.trainable_variables)  # Else the first step would be traced twice.
@@ -71,12 +74,20 @@ class VariationalModel(tf_keras.Model):
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As `tf_keras.Model.evaluate`."""
-        self._check_targets(y)
+        self._check(x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
-    def _check_targets(self, y: Any) -> None:
-        """Refuse targets that the likelihood gives no density, if they come as an array: pixels from 0 to 255, say."""
-        if isinstance(y, np.ndarray):
+    def _check(self, x: Any, y: Any) -> None:
+        """Refuse arrays that do not fit, in one line: whatever else `fit` takes is only seen as it comes."""
+        x, y = _as_array("x", x), _as_array("y", y)
+        if x is not None and isinstance(self.input_shape, tuple):
+            came, wanted = x.shape[1:], self.input_shape[1:]
+            fits = x.ndim > 0 and _without_ones(came) == _without_ones(wanted)
+            known = ", ".join(["N", *map(str, wanted)])
+            require(fits or None in wanted, f"x must have shape [{known}], got {list(x.shape)}")
+            bad = x[~np.isfinite(x)]
+            require(not bad.size, f"x must be finite, got {bad[0] if bad.size else None}")
+        if y is not None:
             for layer in layers_of(self):
                 if isinstance(layer, heads.LikelihoodHead):
                     layer.likelihood.require_targets(y)
@@ -113,6 +124,20 @@ class VariationalModel(tf_keras.Model):
         for metric, own in kls.items():
             metric.update_state(tf.add_n([x.kl for x in own]) if own else 0.0, sample_weight=tf.shape(nll)[0])
         return loss
+
+
+def _as_array(name: str, values: Any) -> npt.NDArray[Any] | None:
+    """Arrays and tensors as numbers; None for whatever else `fit` takes."""
+    if not (isinstance(values, np.ndarray) or (isinstance(values, tf.Tensor) and hasattr(values, "numpy"))):
+        return None
+    array = np.asarray(values)
+    require(array.dtype.kind in "biuf", f"{name} must hold numbers, got {array.dtype}")
+    return array
+
+
+def _without_ones(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    """A shape without last axes of size 1, which Keras adds and drops."""
+    return shape if not shape or shape[-1] != 1 else _without_ones(shape[:-1])
 
 
 def _is_of_known_size(data: Any, steps: int | None) -> bool:

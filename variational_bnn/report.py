@@ -12,8 +12,8 @@ from rich.text import Text
 from variational_bnn.base import BETWEEN, BEYOND, LEVELS, MAX_R_HAT, MIN_ESS, NEAR, REGIONS, TAU
 from variational_bnn.results import of_classes
 
-LATENT_NOISE = ("hidden",)
-"""Methods whose draws differ by noise of the units: it need not shrink with more data, nor grow away from it."""
+LATENT_NOISE = "; noise of its units, not uncertainty about parameters"
+"""Which need not shrink with more data, nor grow away from it."""
 
 _OF_NUMBERS = "epistemic sd, how far apart the functions lie that a method holds possible, in the units of y"
 _OF_CLASSES = (
@@ -69,7 +69,7 @@ def _epistemic(summary: pd.DataFrame, about: str) -> Table:
     what = "Epistemic sd of the probabilities" if of_classes(summary) else "Epistemic sd"
     table = new_table(f"{what} on {about}", *REGIONS, "noise", "rmse", *more)
     for _, row in summary.iterrows():
-        sds = [_with_interval(row, f"sd_{region}", "\n") for region in REGIONS]
+        sds = [with_interval(row, f"sd_{region}", "\n") for region in REGIONS]
         rest = [short(row[name]) for name in ("aleatoric_sd_near", "train_rmse")]
         table.add_row(row["method"], *sds, *rest, *([short(row["contraction"])] if contracted else []))
     return table
@@ -78,7 +78,7 @@ def _epistemic(summary: pd.DataFrame, about: str) -> Table:
 def _information(summary: pd.DataFrame) -> Table:
     table = new_table("Classes: mutual information, in nats", *REGIONS, "entropy", "accuracy")
     for _, row in summary.iterrows():
-        information = [_with_interval(row, f"mutual_information_{region}", "\n") for region in REGIONS]
+        information = [with_interval(row, f"mutual_information_{region}", "\n") for region in REGIONS]
         table.add_row(row["method"], *information, short(row["entropy_near"]), short(row["train_accuracy"], 3))
     return table
 
@@ -92,7 +92,7 @@ def _closeness(summary: pd.DataFrame, reference: str) -> Table:
         if any(not math.isnan(row[f"{measure}_{region}"]) for measure in measures for region in REGIONS):
             for measure, label in measures.items():
                 name = row["method"] if label == "sd ratio" else ""
-                values = [_with_interval(row, f"{measure}_{region}", "\n") for region in REGIONS]
+                values = [with_interval(row, f"{measure}_{region}", "\n") for region in REGIONS]
                 table.add_row(name, label, *values)
     return table
 
@@ -162,11 +162,11 @@ def _verdict(row: pd.Series[float]) -> str:
     if not any(sds):
         return f"no epistemic variance anywhere, so it never knows that it does not know{note}"
     ratios = [
-        f"{_with_interval(row, f'{region}_{NEAR}')} times as much {region} the data as near it"
+        f"{with_interval(row, f'{region}_{NEAR}')} times as much {region} the data as near it"
         for region in (BETWEEN, BEYOND)
         if not math.isnan(row[f"{region}_{NEAR}"])
     ]
-    caveat = "; noise of its units, not uncertainty about parameters" if str(row["method"]) in LATENT_NOISE else ""
+    caveat = LATENT_NOISE if str(row["method"]) == "hidden" else ""
     contraction = ""
     if not math.isnan(row["contraction"]):
         contraction = f"; {short(row['contraction'])} times less near it with four times the data"
@@ -185,10 +185,12 @@ def _has_chains(row: pd.Series[float]) -> bool:
     return not all(math.isnan(row[name]) for name in ("acceptance", "r_hat", "ess"))
 
 
-def _with_interval(row: pd.Series[float], name: str, separator: str = " ") -> str:
+def with_interval(row: pd.Series[float], name: str, separator: str = " ", digits: int = 2) -> str:
+    """A column's estimate, and its bounds where they are known."""
     low, high = (row.get(f"{name}_{bound}", math.nan) for bound in ("low", "high"))
-    interval = "" if math.isnan(low) or math.isnan(high) else f"{separator}[{short(low)}, {short(high)}]"
-    return short(row[name]) + interval
+    known = not (math.isnan(low) or math.isnan(high))
+    interval = f"{separator}[{short(low, digits)}, {short(high, digits)}]" if known else ""
+    return short(row[name], digits) + interval
 
 
 def short(value: float, digits: int = 2) -> str:

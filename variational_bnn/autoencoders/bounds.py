@@ -54,7 +54,7 @@ class Bounds:
     def importance_weighted(self) -> Array:
         """The importance-weighted bound `[N]` of K latents (Burda et al. 2015, arXiv 1509.00519), less the weights' KL.
 
-        For K = 1 it is the ELBO, and in expectation it rises with K, to log p(x) where the weights are points.
+        In expectation it is the ELBO for K = 1, and rises with K, to log p(x) where the weights are points.
         """
         return self.log_importance - self.kl_weights
 

@@ -9,10 +9,13 @@ With uncertain weights the loss has their KL, too, over the number of examples (
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 from variational_bnn._keras import tf_keras
 from variational_bnn.autoencoders.network import AutoencoderNetwork
 from variational_bnn.builders import ESTIMATORS, LayerMaker, chain, dense, layer_seeds, mean_field
-from variational_bnn.checks import require_known
+from variational_bnn.checks import is_positive, require, require_kl_weight, require_known
 from variational_bnn.heads import LikelihoodHead
 from variational_bnn.layers import NormalUnits
 from variational_bnn.model import VariationalModel
@@ -57,7 +60,7 @@ def build_autoencoder(
         ValueError: If a number is out of its range or the kind of weights is unknown.
     """
     makers = _makers(network, num_examples, weights, decoder_weights, initial_scale, kl_weight)
-    return _build(network, num_examples, *makers, None, seed)
+    return _build(network, num_examples, *makers, latents=None, seed=seed)
 
 
 def build_variational_autoencoder(
@@ -95,7 +98,8 @@ def build_variational_autoencoder(
         ValueError: If a number is out of its range or the kind of weights is unknown.
     """
     makers = _makers(network, num_examples, weights, decoder_weights, initial_scale, kl_weight)
-    return _build(network, num_examples, *makers, kl_weight, seed)
+    latents = partial(NormalUnits, initial_scale=1.0, kl_weight=kl_weight, name=LATENTS)
+    return _build(network, num_examples, *makers, latents=latents, seed=seed)
 
 
 def _makers(
@@ -109,6 +113,8 @@ def _makers(
     """What makes the encoder's layers, and the decoder's."""
     if not isinstance(network, AutoencoderNetwork):
         raise TypeError(f"network must be an AutoencoderNetwork, got {type(network).__name__}")
+    require_kl_weight(kl_weight)
+    require(is_positive(initial_scale), f"initial_scale must be > 0, got {initial_scale!r}")
 
     def maker(kind: str) -> LayerMaker:
         require_known("kind of weights", kind, (POINT, *ESTIMATORS))
@@ -131,21 +137,20 @@ def _build(
     num_examples: int,
     encoding: LayerMaker,
     decoding: LayerMaker,
-    latent_kl_weight: float | None,
+    *,
+    latents: Callable[..., NormalUnits] | None,
     seed: int | None,
 ) -> VariationalModel:
     """Encoder, latents if they are random, and decoder."""
     first, second = len(network.encoder_units) + 1, len(network.decoder_units) + 1
     seeds = layer_seeds(num_examples, seed, first + second + 1)
-    variational, latent_size = latent_kl_weight is not None, network.latent_size
-
     x = tf_keras.Input(network.image_shape, name="x")
-    size = 2 * latent_size if variational else latent_size
+    size = network.latent_size if latents is None else 2 * network.latent_size
     settings = {"hidden": encoding, "output": encoding}
     code = chain(x, network.encoder_units, network.activation, size, seeds[:first], **settings)
     encoder = tf_keras.Model(x, code, name=ENCODER)
 
-    z = tf_keras.Input((latent_size,), name="z")
+    z = tf_keras.Input((network.latent_size,), name="z")
     size = network.likelihood.num_parameters(network.num_pixels)
     settings = {"hidden": decoding, "output": decoding}
     parameters = chain(z, network.decoder_units, network.activation, size, seeds[first:-1], **settings)
@@ -153,8 +158,7 @@ def _build(
     decoder = tf_keras.Model(z, pixels(parameters), name=DECODER)
 
     images = tf_keras.Input(network.image_shape, name="images")
-    latents = encoder(images)
-    if variational:
-        latents = NormalUnits(initial_scale=1.0, kl_weight=latent_kl_weight, seed=seeds[-1], name=LATENTS)(latents)
-    name = "variational_autoencoder" if variational else "autoencoder"
-    return VariationalModel(images, decoder(latents), name=name)
+    code = encoder(images)
+    if latents is None:
+        return VariationalModel(images, decoder(code), name="autoencoder")
+    return VariationalModel(images, decoder(latents(seed=seeds[-1])(code)), name="variational_autoencoder")

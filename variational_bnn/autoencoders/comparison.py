@@ -42,6 +42,9 @@ from variational_bnn.plots import (
 KIND = "autoencoders"
 """What the settings of such a directory call it."""
 
+LATENTS = 2
+"""Of the default network, as in the lecture: they can be drawn."""
+
 HISTORY = ("nll", "kl_latents", "kl_weights")
 
 
@@ -68,8 +71,11 @@ class AutoencoderComparison:
         Raises:
             ValueError: If a file is missing, foreign or truncated.
         """
-        kind = results.read_settings(Path(directory)).get("kind")
-        require(kind == KIND, f"{directory} is foreign: its settings are not of autoencoders")
+        settings = results.read_settings(Path(directory))
+        require(settings.get("kind") == KIND, f"{directory} is foreign: its settings are not of autoencoders")
+        about = settings.get("images")
+        described = isinstance(about, dict) and {"name", "test"} <= about.keys()
+        require(described, f"{directory} is foreign: its settings do not describe the images")
         saved = results.read_autoencoders(directory)
         return cls(settings=saved.settings, images=saved.images, results=saved.results, arrays=saved.arrays)
 
@@ -81,8 +87,8 @@ class AutoencoderComparison:
     def plot(self) -> dict[str, Figure]:
         """The figures, by name, of each model's first seed that went well.
 
-        "reconstructions", "latents", "loss", "spread" and "spread_summary"; "latent_grid" if a model's latents have a
-        prior; none at all if every one failed.
+        "reconstructions", "latents", "loss" and "spread"; "spread_summary" if there is any; "latent_grid" if a model's
+        latents have a prior; none at all if every one failed.
 
         Raises:
             ValueError: If no cell is finished.
@@ -105,9 +111,13 @@ class AutoencoderComparison:
             "latents": plot_latents(each("codes"), images["labels"], with_prior=list(grids)),
             "loss": plot_loss_terms(_history(cells)),
             "spread": plot_spread(*apart, each("apart_reconstructions"), each("apart_spreads")),
-            "spread_summary": plot_spread_summary(good[["model", "seed", "spread_seen", "spread_held_out"]]),
         }
-        return figures | ({"latent_grid": plot_latent_grid(grids, QUANTILES, among=list(cells))} if grids else {})
+        spreads = good[["spread_seen", "spread_held_out"]]
+        if (spreads > 0).any(axis=None):
+            figures["spread_summary"] = plot_spread_summary(good[["model", "seed", *spreads]])
+        if grids:
+            figures["latent_grid"] = plot_latent_grid(grids, QUANTILES, among=list(cells))
+        return figures
 
     def save(self, directory: str | Path) -> list[Path]:
         """Keep rows, settings, arrays and figures in a directory.
@@ -136,7 +146,7 @@ def compare_autoencoders(
     *,
     models: Sequence[str] = tuple(MODELS),
     seeds: Sequence[int] = (0,),
-    latent_size: int = 2,
+    latent_size: int | None = None,
     network: AutoencoderNetwork | None = None,
     training: AutoencoderTraining | None = None,
     held_out: int | None = None,
@@ -153,10 +163,11 @@ def compare_autoencoders(
         images: What to learn from; `images.binarised()` for a likelihood of zeros and ones.
         models: Names in `MODELS`.
         seeds: One cell a model and seed.
-        latent_size: L, of the default network.
-        network: The same for every model; by default the lecture's, with a Bernoulli likelihood.
+        latent_size: L, of the default network; by default 2.
+        network: Instead of the default one, which is the lecture's, with a Bernoulli likelihood. The same for every
+            model.
         training: The same for every model; by default the lecture's 15 epochs, or more if the images are few.
-        held_out: The label that the second fit does not see; by default the largest.
+        held_out: The label that the second fit does not see; by default the largest that there is to train on.
         num_samples: Draws of reconstructions and codes.
         directory: Where to keep finished cells while the rest run. Cells that are there already, of the same settings
             and images, are not run again.
@@ -169,6 +180,8 @@ def compare_autoencoders(
     """
     if not isinstance(images, Images):
         raise TypeError(f"images must be Images, got {type(images).__name__}")
+    require(network is None or latent_size is None, "latent_size is the network's own where one is given, got both")
+    latents = LATENTS if latent_size is None else latent_size
     for name, values in (("models", models), ("seeds", seeds)):
         listed = isinstance(values, Iterable) and not isinstance(values, str)
         require(listed, f"{name} must be a sequence, got {values!r}")
@@ -177,9 +190,9 @@ def compare_autoencoders(
             model=model,
             seed=seed,
             images=images,
-            network=network or AutoencoderNetwork(image_shape=images.image_shape, latent_size=latent_size),
+            network=network or AutoencoderNetwork(image_shape=images.image_shape, latent_size=latents),
             training=training or AutoencoderTraining.for_images(len(images.x_train)),
-            held_out=images.labels[-1] if held_out is None else held_out,
+            held_out=int(images.y_train.max()) if held_out is None else held_out,
             num_samples=num_samples,
         )
         for model in dict.fromkeys(models)
@@ -206,6 +219,8 @@ def _check(cells: list[AutoencoderCell]) -> None:
     require_count("num_samples", first.num_samples)
     require(first.num_samples > 1, "num_samples must be at least 2 for a variance, got 1")
     first.images.without(first.held_out)
+    known = ", ".join(map(str, np.unique(first.images.y_train)))
+    require(first.held_out in first.images.y_train, f"no training image has label {first.held_out}; known: {known}")
     first.network.likelihood.require_targets(first.images.x_train)
     for cell in cells:
         require_known("model", cell.model, tuple(MODELS))

@@ -57,7 +57,7 @@ class AutoencoderTraining:
     """How autoencoders are trained, by Adam.
 
     Attributes:
-        epochs: Rounds through the images.
+        epochs: Rounds through the images, each of as many steps as it takes to see them all.
         batch_size: Images a step.
         learning_rate: Of Adam.
     """
@@ -140,7 +140,7 @@ def shown(images: Images, held_out: int) -> Arrays:
     """The test labels, and the images that the figures show: one of each class, and some that are held out."""
     x, y = images.x_test, images.y_test
     first = [int(np.flatnonzero(y == label)[0]) for label in np.unique(y)][:SHOWN]
-    seen = [i for i in first if y[i] != held_out][:SHOWN_APART]
+    seen = [i for i in first if _seen(images, held_out)[i]][:SHOWN_APART]
     out = _of_class(images, held_out)[:SHOWN_APART]
     apart_labels = np.concatenate([y[seen], np.full(len(out), held_out)])
     return {
@@ -151,6 +151,11 @@ def shown(images: Images, held_out: int) -> Arrays:
         "apart_labels": apart_labels,
         "apart_seen": apart_labels != held_out,
     }
+
+
+def _seen(images: Images, held_out: int) -> npt.NDArray[np.bool_]:
+    """Which test images are of a class that the second fit has seen."""
+    return np.isin(images.y_test, images.y_train) & (images.y_test != held_out)
 
 
 def _of_class(images: Images, label: int) -> npt.NDArray[np.float32]:
@@ -200,7 +205,7 @@ def _terms(model: tf_keras.Model, bounds: Bounds) -> dict[str, Any]:
         found |= {
             "kl_latents": float(bounds.kl_latents.mean()),
             "negative_elbo": -float(bounds.elbo.mean()),
-            "importance_weighted": -float(bounds.importance_weighted.mean()),
+            "negative_importance_weighted": -float(bounds.importance_weighted.mean()),
             "importance_samples": bounds.num_samples,
         }
     return found
@@ -210,7 +215,7 @@ def _measure_apart(cell: AutoencoderCell, model: tf_keras.Model) -> tuple[dict[s
     """Reconstructions, and how they spread, of test images of seen classes and of the one that was held out."""
     images = cell.images
     groups = {
-        "seen": images.x_test[images.y_test != cell.held_out],
+        "seen": images.x_test[_seen(images, cell.held_out)],
         "held_out": _of_class(images, cell.held_out),
     }
     found = {}

@@ -7,9 +7,9 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from variational_bnn.base import Likelihood, Network
-from variational_bnn.checks import require, require_count
-from variational_bnn.likelihoods import Bernoulli
+from variational_bnn.base import ACTIVATIONS, Likelihood, require_likelihood, require_prior
+from variational_bnn.checks import require, require_count, require_known, require_sizes
+from variational_bnn.likelihoods import Bernoulli, Categorical
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,8 @@ class AutoencoderNetwork:
         scale_prior_by_fan_in: Likewise.
 
     Raises:
-        ValueError: If a size is not a whole number >= 1, the scale is not > 0, or the activation is unknown.
+        ValueError: If a size is not a whole number >= 1, the scale is not > 0, the activation is unknown, or the
+            likelihood is that of one class.
         TypeError: If the likelihood is none.
     """
 
@@ -43,27 +44,16 @@ class AutoencoderNetwork:
     scale_prior_by_fan_in: bool = True
 
     def __post_init__(self) -> None:
-        """Check every field, by the rules of `Network`."""
-        require_count("latent_size", self.latent_size)
+        """Check every field."""
         for name in ("image_shape", "encoder_units", "decoder_units"):
-            sizes = getattr(self, name)
-            require(isinstance(sizes, (tuple, list)), f"{name} must be a tuple of whole numbers, got {sizes!r}")
-            object.__setattr__(self, name, tuple(sizes))
+            object.__setattr__(self, name, require_sizes(name, getattr(self, name)))
         require(bool(self.image_shape), "image_shape must have at least one axis, got ()")
-        Network(
-            input_shape=self.image_shape,
-            output_size=self.latent_size,
-            hidden_units=self.encoder_units,
-            activation=self.activation,
-            likelihood=Bernoulli(),
-            prior_scale=self.prior_scale,
-        )
-        Network(
-            input_shape=(self.latent_size,),
-            output_size=self.num_pixels,
-            hidden_units=self.decoder_units,
-            likelihood=self.likelihood,
-        )
+        require_count("latent_size", self.latent_size)
+        require_known("activation", self.activation, ACTIVATIONS)
+        object.__setattr__(self, "prior_scale", require_prior(self.prior_scale, self.scale_prior_by_fan_in))
+        require_likelihood(self.likelihood)
+        of_pixels = not isinstance(self.likelihood, Categorical)
+        require(of_pixels, f"likelihood must be of pixels, such as Bernoulli(), got {self.likelihood!r}")
 
     @property
     def num_pixels(self) -> int:

@@ -7,15 +7,20 @@ import math
 import pandas as pd
 from rich.table import Table
 
-from variational_bnn.report import failed, new_table, short
+from variational_bnn.report import LATENT_NOISE, failed, new_table, short, with_interval
 
 LEGEND = (
-    "nll, KL, bounds: nats per test image; the negative ELBO is the sum of nll and KLs, and of the importance-weighted "
-    "bound less is nearer to -log p(x). rmse: of a pixel's mean reconstruction. neighbours: share of test images whose "
-    "class is that of most of the 10 nearest codes; silhouette: from -1 to 1, how far apart the classes' codes are; "
-    "confused: the two classes taken most for each other, and how often. spread: sd of a pixel's reconstruction over "
-    "draws, in the units of pixels from 0 to 1, by a second fit that has not seen one class."
+    "nll, KL, bounds: nats per test image. -ELBO is the sum of nll and KLs; IW is the importance-weighted bound, "
+    "negated too, and of the two the nearer to -log p(x). rmse: of a pixel's mean reconstruction. neighbours: share of "
+    "test images whose class is that of most of the 10 nearest codes; silhouette: from -1 to 1, how far apart the "
+    "classes' codes are; confused: the two classes taken most for each other, and how often. spread: sd of a pixel "
+    "over draws, in the units of pixels from 0 to 1, by a second fit that has not seen one class; ratio: "
+    "[95 % interval over seeds]."
 )
+
+NATS = ("nll", "kl_latents", "kl_weights", "negative_elbo", "negative_importance_weighted")
+APART = ("seen", "held_out")
+OF_BOTH = "; noise of its units as well as uncertainty about weights"
 
 
 def tables(summary: pd.DataFrame, results: pd.DataFrame, about: str) -> list[Table]:
@@ -29,30 +34,34 @@ def tables(summary: pd.DataFrame, results: pd.DataFrame, about: str) -> list[Tab
     code = new_table("Latent code of the test images", *of_code, heading="model")
     away = new_table(f"Reconstructions by a fit that has not seen {held_out}", *apart, heading="model")
     for _, row in summary.iterrows():
-        nats = [row[name] for name in ("nll", "kl_latents", "kl_weights", "negative_elbo", "importance_weighted")]
-        bounds.add_row(row["model"], *(short(value, 4) for value in nats), short(row["rmse"], 3))
+        bounds.add_row(row["model"], *(short(row[name], 4) for name in NATS), short(row["rmse"], 3))
         measures = [short(row["knn_accuracy"], 3), short(row["silhouette"], 2), short(row["active_units"])]
         place = [short(row["code_centre"]), short(row["code_sd"])]
-        code.add_row(row["model"], *measures, *place, _confused(results, row["model"]))
-        spreads = [short(row["spread_seen"]), short(row["spread_held_out"]), short(_ratio(row))]
-        away.add_row(row["model"], *spreads, short(row["rmse_seen"], 3), short(row["rmse_held_out"], 3))
+        code.add_row(row["model"], *measures, *place, _confused(row))
+        spreads = [short(row[f"spread_{group}"]) for group in APART]
+        errors = [short(row[f"rmse_{group}"], 3) for group in APART]
+        away.add_row(row["model"], *spreads, with_interval(row, "spread_ratio", "\n", 3), *errors)
     return [bounds, code, away]
 
 
 def verdicts(summary: pd.DataFrame, results: pd.DataFrame) -> list[str]:
     """For each model, a line that says whether its reconstructions spread more of what it has not seen."""
-    held_out = results["held_out"].iloc[0]
-    lines = []
-    for _, row in summary.iterrows():
-        ratio = _ratio(row)
-        if not row["seeds_ok"]:
-            line = "no seed succeeded"
-        elif math.isnan(ratio):
-            line = "its draws do not differ, so it never knows that it does not know"
-        else:
-            line = f"its reconstructions of class {held_out}, not seen, spread {short(ratio)} times as far as of others"
-        lines.append(f"{row['model']}: {line}{failed(int(row['seeds_failed']))}")
-    return lines
+    label = results["held_out"].iloc[0]
+    rows = [row for _, row in summary.iterrows()]
+    return [f"{row['model']}: {_verdict(row, label)}{failed(int(row['seeds_failed']))}" for row in rows]
+
+
+def _verdict(row: pd.Series[float], label: int) -> str:
+    if not row["seeds_ok"]:
+        return "no seed succeeded"
+    if row["spread_seen"] == 0:
+        return "its draws do not differ, so it never knows that it does not know"
+    if math.isnan(row["spread_ratio"]):
+        return "no test image is of a class that it has seen, to compare with"
+    times = with_interval(row, "spread_ratio", digits=3)
+    one = ", by one seed" if row["seeds_ok"] == 1 else ""
+    caveat = "" if math.isnan(row["kl_latents"]) else LATENT_NOISE if math.isnan(row["kl_weights"]) else OF_BOTH
+    return f"its reconstructions of class {label}, not seen, spread {times} times as far as of others{one}{caveat}"
 
 
 def failures(results: pd.DataFrame) -> list[str]:
@@ -61,11 +70,5 @@ def failures(results: pd.DataFrame) -> list[str]:
     return [f"{row['model']}, seed {row['seed']}: {row['status']}" for _, row in bad.iterrows()]
 
 
-def _ratio(row: pd.Series[float]) -> float:
-    return row["spread_held_out"] / row["spread_seen"] if row["spread_seen"] > 0 else math.nan
-
-
-def _confused(results: pd.DataFrame, model: str) -> str:
-    """The first seed's pair, and how often."""
-    good = results[(results["model"] == model) & (results["status"] == "ok")]
-    return f"{good['confused'].iloc[0]}, {100 * good['confusion'].iloc[0]:.0f} %" if len(good) else "-"
+def _confused(row: pd.Series[float]) -> str:
+    return f"{row['confused']}, {100 * row['confusion']:.0f} %" if row["confused"] else "-"

@@ -18,7 +18,7 @@ from variational_bnn.base.constants import (
 )
 from variational_bnn.base.dataset import Dataset
 from variational_bnn.base.method import Diagnostics, Method, Posterior, Training, require_fit
-from variational_bnn.base.network import Likelihood, Network, require_network
+from variational_bnn.base.network import Likelihood, Network, require_likelihood, require_network, require_prior
 from variational_bnn.base.predictive import Predictive
 from variational_bnn.base.result import Result
 
@@ -42,5 +42,7 @@ __all__ = [
     "Result",
     "Training",
     "require_fit",
+    "require_likelihood",
     "require_network",
+    "require_prior",
 ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from variational_bnn.base.constants import ACTIVATIONS
-from variational_bnn.checks import Array, Floats, is_positive, require, require_count, require_known
+from variational_bnn.checks import Array, Floats, is_positive, require, require_count, require_known, require_sizes
 
 
 @runtime_checkable
@@ -80,25 +80,32 @@ class Network:
     def __post_init__(self) -> None:
         """Check every field."""
         for name in ("input_shape", "hidden_units"):
-            sizes = getattr(self, name)
-            require(isinstance(sizes, (tuple, list)), f"{name} must be a tuple of whole numbers, got {sizes!r}")
-            for size in sizes:
-                require_count(name, size)
-            object.__setattr__(self, name, tuple(int(size) for size in sizes))
+            object.__setattr__(self, name, require_sizes(name, getattr(self, name)))
         require(len(self.input_shape) > 0, "input_shape must have at least one axis, got ()")
         require_count("output_size", self.output_size)
         require_known("activation", self.activation, ACTIVATIONS)
-        require(is_positive(self.prior_scale), f"prior_scale must be > 0, got {self.prior_scale!r}")
         object.__setattr__(self, "output_size", int(self.output_size))
-        object.__setattr__(self, "prior_scale", float(self.prior_scale))
-        if isinstance(self.likelihood, type) or not isinstance(self.likelihood, Likelihood):
-            raise TypeError(f"likelihood must be a Likelihood such as Normal(), got {self.likelihood!r}")
+        object.__setattr__(self, "prior_scale", require_prior(self.prior_scale, self.scale_prior_by_fan_in))
+        require_likelihood(self.likelihood)
         self.likelihood.num_parameters(self.output_size)  # Which refuses a size that the likelihood cannot have.
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for settings files."""
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         return {**fields, "likelihood": self.likelihood.to_dict()}
+
+
+def require_prior(scale: float, by_fan_in: bool) -> float:
+    """Refuse a prior's scale that is not > 0, and a switch that is none; the scale as a float."""
+    require(is_positive(scale), f"prior_scale must be > 0, got {scale!r}")
+    require(isinstance(by_fan_in, bool), f"scale_prior_by_fan_in must be True or False, got {by_fan_in!r}")
+    return float(scale)
+
+
+def require_likelihood(likelihood: object) -> None:
+    """Refuse what is not a likelihood."""
+    if isinstance(likelihood, type) or not isinstance(likelihood, Likelihood):
+        raise TypeError(f"likelihood must be a Likelihood such as Normal(), got {likelihood!r}")
 
 
 def require_network(network: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -30,6 +31,9 @@ TAILS = ((0.005, 0.995, 0.25), (0.05, 0.95, 1.0))
 
 JITTER = 0.36
 """On either side of a class's line, where codes have one number."""
+
+ROOM, PUSHES = 0.075, 100
+"""Between the middles of two classes' names, in widths of the axes, and how often they are pushed apart for it."""
 
 
 def latents_figure(
@@ -66,11 +70,12 @@ def _draw_panel(ax: Axes, code: Array, numbers: npt.NDArray[Any], names: list[st
     points, (across, up) = _points(code, numbers)
     if prior:
         _draw_prior(ax, size)
-    _draw_points(ax, points, numbers, names)
+    _draw_points(ax, points, numbers)
     outside = _limit(ax, points, size, prior)
     if size == 1:
         ax.set_yticks(range(len(names)), names, parse_math=False)
         ax.set_ylim(-0.5, len(names) - 0.5)
+    _name_classes(ax, points, numbers, names)
     ax.set_box_aspect(1)  # The limits are as wide as high, so a unit is as long on both axes; titles are on one level.
     plain(ax)
     ax.set_xlabel(across, fontsize=TEXT)
@@ -103,11 +108,11 @@ def _draw_prior(ax: Axes, size: int) -> None:
         ax.add_patch(Circle((0, 0), PRIOR_RADIUS, fill=False, zorder=3, label="prior", **PRIOR))
 
 
-def _draw_points(ax: Axes, points: Array, numbers: npt.NDArray[Any], names: list[str]) -> None:
+def _draw_points(ax: Axes, points: Array, numbers: npt.NDArray[Any]) -> None:
     """A marker for ten classes; in random order, or the last class would cover the others."""
     order = np.random.default_rng(1).permutation(len(points))
     area, alpha = float(np.clip(8000 / len(points), 4, 22)), float(np.clip(30 / math.sqrt(len(points)), 0.35, 0.75))
-    for block in range(math.ceil(len(names) / len(CLASS_COLOURS))):
+    for block in range(int(numbers.max()) // len(CLASS_COLOURS) + 1):
         own = order[numbers[order] // len(CLASS_COLOURS) == block]
         ax.scatter(
             points[own, 0],
@@ -119,24 +124,49 @@ def _draw_points(ax: Axes, points: Array, numbers: npt.NDArray[Any], names: list
             linewidths=0,
             rasterized=True,
         )
-    for number, name in enumerate(names):
-        own_points = points[numbers == number]
-        own_points = own_points[np.isfinite(own_points).all(axis=1)]
-        if len(own_points):
-            ax.text(
-                float(np.median(own_points[:, 0])),
-                float(np.median(own_points[:, 1])),
-                name,
-                color=_colour(number),
-                fontsize=TITLE + 2 if len(name) < 3 else TEXT,
-                fontweight="bold",
-                ha="center",
-                va="center",
-                clip_on=True,
-                zorder=4,
-                parse_math=False,
-                path_effects=[withStroke(linewidth=3.5, foreground="white")],
-            )
+
+
+def _name_classes(ax: Axes, points: Array, numbers: npt.NDArray[Any], names: list[str]) -> None:
+    """Each class's name at the median of its points, or beside it with a line where names would cover each other."""
+    finite = np.isfinite(points).all(axis=1)
+    present = [number for number in range(len(names)) if (finite & (numbers == number)).any()]
+    medians = np.array([np.median(points[finite & (numbers == number)], axis=0) for number in present]).reshape(-1, 2)
+    to_axes, to_data = (ax.transData + ax.transAxes.inverted()), (ax.transAxes + ax.transData.inverted())
+    places = to_data.transform(_apart(to_axes.transform(medians)))
+    for number, median, place in zip(present, medians, places, strict=True):
+        colour = _colour(number)
+        if not np.allclose(to_axes.transform(median), to_axes.transform(place)):
+            line = ax.plot(*zip(median, place, strict=True), color=colour, linewidth=1.8, zorder=4, label="leader")
+            line[0].set_path_effects([withStroke(linewidth=3.5, foreground="white")])
+        ax.text(
+            float(place[0]),
+            float(place[1]),
+            names[number],
+            color=colour,
+            fontsize=TITLE + 2 if len(names[number]) < 3 else TEXT,
+            fontweight="bold",
+            ha="center",
+            va="center",
+            clip_on=True,
+            zorder=5,
+            parse_math=False,
+            path_effects=[withStroke(linewidth=3.5, foreground="white")],
+        )
+
+
+def _apart(places: Array) -> Array:
+    """Places `[N, 2]`, in units of the axes, pushed away from each other until no two are closer than a name is."""
+    places = places.copy()
+    for _ in range(PUSHES):
+        for one, other in itertools.combinations(range(len(places)), 2):
+            way = places[one] - places[other]
+            distance = float(np.hypot(*way))
+            if distance < ROOM:
+                angle = 2 * math.pi * one / len(places)  # Of places that are the same.
+                way = way / distance if distance > 0 else np.array([math.cos(angle), math.sin(angle)])
+                places[one] += (ROOM - distance) / 2 * way
+                places[other] -= (ROOM - distance) / 2 * way
+    return places
 
 
 def _limit(ax: Axes, points: Array, size: int, prior: bool) -> int:

@@ -57,7 +57,7 @@ def spread_summary_figure(rows: pd.DataFrame, looks: Mapping[str, Style]) -> Fig
     for text, look in zip(strip.get_yticklabels(), looks.values(), strict=True):
         text.set(color=look.colour, fontweight="bold")
     ax.set_ylim(len(looks) - 0.5, -0.5)
-    ax.set_xlabel("epistemic sd of a pixel (root of the mean variance)", fontsize=TEXT)
+    ax.set_xlabel("sd of a pixel over draws (root of the mean variance)", fontsize=TEXT)
     several = bool(rows["model"].duplicated().any())
     figure.legend(handles=_legend(several), loc="outside upper center", ncols=4, frameon=False, fontsize=TEXT)
     return figure

@@ -26,6 +26,8 @@ GAP, GROUP_GAP, MODEL_GAP = 0.05, 0.45, 0.16
 LARGEST, SMALLEST, WIDTH, HEIGHT = 1.05, 0.3, 9.5, 6.6
 """Inches: of an image, and what all of them may take before they are made smaller."""
 
+SPREAD = "sd over draws"
+
 CHARACTER = 0.1
 """Inches of width of one in a text, about."""
 
@@ -81,7 +83,7 @@ def spread_figure(
         spread = spreads[model]
         _draw_row(canvas, means[order], tops[1 + 2 * position])
         heat = _draw_row(canvas, spread[order], tops[2 + 2 * position], cmap=HEAT, vmax=largest or 1.0)
-        names += [f"{model}\nmean", "epistemic sd" if spread.any() else "epistemic sd\n0 everywhere"]
+        names += [f"{model}\nmean", SPREAD if spread.any() else f"{SPREAD}\n0 everywhere"]
     colours = [colour for own in _colours(reconstructions, looks) for colour in (own, own)]
     _name_rows(canvas.ax, tops + ratio / 2, names, ["black", *colours])
     _head_groups(canvas, known, labels[~seen])
@@ -128,7 +130,7 @@ def _colours(models: Iterable[str], looks: Mapping[str, Style]) -> list[str]:
 def _name_rows(ax: Axes, middles: Array, names: Sequence[str], colours: Sequence[str]) -> None:
     ax.set_yticks(middles, names, parse_math=False)
     for text, name, colour in zip(ax.get_yticklabels(), names, colours, strict=True):
-        text.set(color=colour, fontsize=TEXT, fontweight="normal" if name.startswith("epistemic sd") else "bold")
+        text.set(color=colour, fontsize=TEXT, fontweight="normal" if name.startswith(SPREAD) else "bold")
 
 
 def _add_bar(canvas: Canvas, heat: AxesImage) -> None:

@@ -24,12 +24,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from variational_bnn.checks import require
+from variational_bnn.regions import ratio_interval
 from variational_bnn.results._draws import read_npz, to_npz
 from variational_bnn.results._files import in_one_line, read_text, write_whole
 from variational_bnn.results._tables import header, read_table, to_csv
 from variational_bnn.results.directory import SETTINGS, read_settings, require_same_settings
+from variational_bnn.results.summary import with_bounds
 
 RESULTS, IMAGES, ARRAYS = "results.csv", "images.npz", "arrays"
+
+SHOWN = ("labels", "shown", "shown_labels", "apart", "apart_labels", "apart_seen")
+KEPT = ("codes", "reconstructions", "apart_reconstructions", "apart_spreads", "history_nll")
+"""What the figures show of every model."""
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 ModelCell = tuple[str, int]
@@ -50,7 +56,7 @@ class AutoencoderResult:
         kl_latents: Mean KL of their latents; NaN without random latents, likewise for the two bounds.
         kl_weights: KL of the weights over the number of training images; NaN where they are points.
         negative_elbo: The sum of the three.
-        importance_weighted: Mean importance-weighted bound, negated like the ELBO.
+        negative_importance_weighted: The mean importance-weighted bound, negated likewise.
         importance_samples: K of that bound.
         rmse: Of the mean reconstruction, over test images and pixels, which are in [0, 1].
         knn_accuracy: Share of the test images whose class is that of most of the 10 training images of nearest code.
@@ -77,7 +83,7 @@ class AutoencoderResult:
     kl_latents: float = math.nan
     kl_weights: float = math.nan
     negative_elbo: float = math.nan
-    importance_weighted: float = math.nan
+    negative_importance_weighted: float = math.nan
     importance_samples: int = 0
     rmse: float = math.nan
     knn_accuracy: float = math.nan
@@ -175,25 +181,42 @@ def read_autoencoders(directory: str | Path) -> SavedAutoencoders:
         ValueError: If a file is missing, foreign or truncated. Nothing in one is executed.
     """
     folder = Path(directory)
-    settings = read_settings(folder)
+    rows = read_table(folder / RESULTS, TYPES)
     return SavedAutoencoders(
-        settings=settings,
-        images=read_npz(folder / IMAGES),
-        results=read_table(folder / RESULTS, TYPES),
-        arrays={cell: read_npz(_path(folder, cell)) for cell in finished_autoencoders(folder)},
+        settings=read_settings(folder),
+        images=_arrays(folder / IMAGES, SHOWN),
+        results=rows,
+        arrays={
+            (model, seed): _arrays(_path(folder, (model, seed)), KEPT if status == "ok" else ())
+            for model, seed, status in zip(rows["model"], rows["seed"].tolist(), rows["status"], strict=True)
+        },
     )
 
 
 def summarise_autoencoders(results: pd.DataFrame) -> pd.DataFrame:
-    """One row a model, in first-seen order: means over its seeds that went well, and how many did and did not."""
+    """One row a model, in first-seen order: means over its seeds that went well, and how many did and did not.
+
+    `spread_ratio`, how many times further reconstructions spread of what was not seen, has the bounds of its 95 %
+    interval over seeds (see `ratio_interval`) beside it. `confused` is what the seeds have, each once.
+    """
     measures = [name for name, kind in TYPES.items() if kind in ("float", "int") and name != "seed"]
     rows: list[dict[str, Any]] = []
     for model, group in results.groupby("model", sort=False):
         good = group[group["status"] == "ok"]
         counts = {"seeds_ok": len(good), "seeds_failed": len(group) - len(good)}
         means = {name: good[name].mean() for name in measures}
-        rows.append({"model": model, **counts, **means})
-    return pd.DataFrame(rows, columns=["model", "seeds_ok", "seeds_failed", *measures])
+        ratio = ratio_interval(good["spread_held_out"] / good["spread_seen"])
+        confused = "; ".join(dict.fromkeys(good["confused"]))
+        rows.append({"model": model, **counts, **means, **with_bounds("spread_ratio", ratio), "confused": confused})
+    return pd.DataFrame(rows)
+
+
+def _arrays(path: Path, wanted: tuple[str, ...]) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of a file, which has the wanted ones at least."""
+    found = read_npz(path)
+    missing = ", ".join(name for name in wanted if name not in found)
+    require(not missing, f"{path} is foreign: it lacks {missing}")
+    return found
 
 
 def _path(folder: Path, cell: ModelCell) -> Path:

@@ -75,11 +75,11 @@ def _summary(rows: pd.DataFrame) -> dict[str, float]:
         "peak_memory": good["peak_memory"].max(),
     }
     for region in REGIONS:
-        columns |= _with_bounds(f"sd_{region}", ratio_interval(np.sqrt(epistemic[region])))
-        columns |= _with_bounds(f"mutual_information_{region}", ratio_interval(information[region]))
+        columns |= with_bounds(f"sd_{region}", ratio_interval(np.sqrt(epistemic[region])))
+        columns |= with_bounds(f"mutual_information_{region}", ratio_interval(information[region]))
     for region in (BETWEEN, BEYOND):
-        columns |= _with_bounds(f"{region}_near", ratio_interval(ratios[region]))
-    columns |= _with_bounds("contraction", ratio_interval(by_seed("contraction")[NEAR]))
+        columns |= with_bounds(f"{region}_near", ratio_interval(ratios[region]))
+    columns |= with_bounds("contraction", ratio_interval(by_seed("contraction")[NEAR]))
     columns["growth"] = by_seed("growth")[BEYOND].mean()
     columns["aleatoric_sd_near"], *_ = ratio_interval(np.sqrt(aleatoric[NEAR]))
     columns |= {name: good.groupby("seed")[name].first().mean() for name in ("train_rmse", "train_accuracy")}
@@ -90,5 +90,6 @@ def _summary(rows: pd.DataFrame) -> dict[str, float]:
     return columns
 
 
-def _with_bounds(name: str, interval: tuple[float, float, float]) -> dict[str, float]:
+def with_bounds(name: str, interval: tuple[float, float, float]) -> dict[str, float]:
+    """An estimate and its bounds as columns."""
     return dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))
