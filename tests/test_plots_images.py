@@ -25,6 +25,7 @@ from variational_bnn.plots import (
     plot_spread,
     plot_spread_summary,
 )
+from variational_bnn.plots._latents import CLASS_COLOURS
 
 NAMES = ("ae", "vae", "flipout-ae", "flipout-vae")
 COLOURS = {"ae": "#0072b2", "vae": "#d55e00", "flipout-ae": "#009e73", "flipout-vae": "#cc79a7"}
@@ -302,6 +303,27 @@ def test_codes_are_coloured_by_class_with_its_name_at_the_median() -> None:
         assert (ax.get_xlabel(), ax.get_ylabel()) == ("z1", "z2")
         assert np.diff(ax.get_xlim()) == pytest.approx(np.diff(ax.get_ylim()))
         assert ax.get_box_aspect() == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_names_of_classes_in_one_place_are_beside_it_with_a_line(size: int) -> None:
+    labels = np.arange(400) % 10
+    code = np.random.default_rng(0).normal(size=(400, size)) + np.where(labels[:, None] == 0, 9.0, 0.0)
+    figure = plot_latents({"vae": code}, labels, ["vae"])
+    _assert_readable("latents", figure)
+    (ax,) = figure.axes
+    names = [(text, place) for text, place in _texts(figure) if text in ax.texts and text.get_text().isdecimal()]
+    assert len(names) == 10
+    for (one, its), (other, others) in combinations(names, 2):
+        assert not its.padded(-1).overlaps(others.padded(-1)), (one, other)
+    leaders = _lines(ax, "leader")
+    assert bool(leaders) == (size > 1), "classes of one number have a line each"
+    for leader in leaders:
+        start, end = leader.get_xydata()
+        (number,) = [int(text.get_text()) for text, _ in names if np.allclose(text.get_position(), end)]
+        assert leader.get_color() == CLASS_COLOURS[number]
+        if size == 2:
+            np.testing.assert_allclose(start, np.median(code[labels == number], axis=0))
 
 
 def test_the_prior_is_a_circle_of_two_sd_where_there_is_one() -> None:
