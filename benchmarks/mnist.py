@@ -97,14 +97,16 @@ def shown(rows: pd.DataFrame) -> Table:
     models = rows.groupby("model", sort=False)
     found = Table(title=f"MNIST, {EPOCHS} epochs, {rows['seed'].nunique()} seeds; {machine()}", title_justify="left")
     for name in ("", *models.groups):
-        found.add_column(str(name), justify="right")
+        found.add_column(str(name), justify="right", no_wrap=not name)
     for name in [name for name in rows.columns if name not in ("model", "seed")]:
         found.add_row(name, *(_range(group[name]) for _, group in models))
     return found
 
 
 def _range(values: pd.Series[float]) -> str:
-    return "-" if values.isna().any() else f"{values.mean():.3g}\n[{values.min():.3g}, {values.max():.3g}]"
+    digits = 4 if values.mean() >= 100 else 2
+    mean, low, high = (f"{value:.{digits}g}" for value in (values.mean(), values.min(), values.max()))
+    return "-" if values.isna().any() else f"{mean}\n[{low}, {high}]"
 
 
 def verdicts(rows: pd.DataFrame) -> Iterator[str]:
