@@ -93,9 +93,10 @@ def measure(name: str, images: vbnn.Images, seed: int) -> tuple[dict[str, Any], 
 
 
 def shown(rows: pd.DataFrame) -> Table:
-    """A column a model: of each measure the mean over the seeds, and the range."""
+    """A column a model: of each measure the mean over the seeds, the smallest and the largest."""
     models = rows.groupby("model", sort=False)
-    found = Table(title=f"MNIST, {EPOCHS} epochs, {rows['seed'].nunique()} seeds; {machine()}", title_justify="left")
+    about = f"MNIST, {EPOCHS} epochs: mean, smallest and largest of {rows['seed'].nunique()} seeds; {machine()}"
+    found = Table(title=about, title_justify="left", padding=(0, 0), show_lines=True)
     for name in ("", *models.groups):
         found.add_column(str(name), justify="right", no_wrap=not name)
     for name in [name for name in rows.columns if name not in ("model", "seed")]:
@@ -105,8 +106,8 @@ def shown(rows: pd.DataFrame) -> Table:
 
 def _range(values: pd.Series[float]) -> str:
     digits = 4 if values.mean() >= 100 else 2
-    mean, low, high = (f"{value:.{digits}g}" for value in (values.mean(), values.min(), values.max()))
-    return "-" if values.isna().any() else f"{mean}\n[{low}, {high}]"
+    found = (values.mean(), values.min(), values.max())
+    return "-" if values.isna().any() else "\n".join(f"{value:.{digits}g}" for value in found)
 
 
 def verdicts(rows: pd.DataFrame) -> Iterator[str]:
