@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -454,7 +455,7 @@ def _spoilt(out: Path, name: str, change: Callable[[bytes], bytes]) -> None:
 def test_a_damaged_directory_is_refused_in_one_line(ran: Any, name: str, tmp_path: Path) -> None:
     for number, change in enumerate((lambda old: old[: len(old) // 2], lambda old: b"")):
         out = tmp_path / str(number)
-        ran[0].save(out)
+        shutil.copytree(ran[1], out)
         _spoilt(out, name, change)
         with pytest.raises(ValueError, match=re.escape(Path(name).name)) as refused:
             AutoencoderComparison.read(out)
@@ -482,7 +483,7 @@ def test_a_foreign_directory_is_refused_in_one_line(ran: Any, tmp_path: Path) ->
     }
     for number, (message, change) in enumerate(changes.items()):
         out = tmp_path / str(number)
-        ran[0].save(out)
+        shutil.copytree(ran[1], out)
         change(out)
         with pytest.raises(ValueError, match=re.escape(message)) as refused:
             AutoencoderComparison.read(out)
@@ -494,7 +495,7 @@ def test_pickled_arrays_are_never_opened(ran: Any, tmp_path: Path) -> None:
         def __reduce__(self) -> Any:
             return (Path.touch, (tmp_path / "run",))
 
-    ran[0].save(tmp_path / "out")
+    shutil.copytree(ran[1], tmp_path / "out")
     np.savez(tmp_path / "out" / "arrays" / "vae-0.npz", codes=np.array([Trap()], dtype=object))
     with pytest.raises(ValueError, match=r"vae-0\.npz"):
         AutoencoderComparison.read(tmp_path / "out")
