@@ -12,7 +12,7 @@ from rich.console import Console
 from scipy import stats
 
 from variational_bnn.base import REGIONS, Result
-from variational_bnn.report import failures, legend, tables, verdicts
+from variational_bnn.report import failures, legend, short, tables, verdicts
 from variational_bnn.results import summarise
 
 
@@ -223,3 +223,22 @@ def test_the_legend_explains_every_column_that_there_is() -> None:
     classes = legend(_summary(cells, entropy=0.5, mutual_information=0.1))
     assert all(word in classes for word in (*every, "probabilities", "mutual information", "entropy:", "accuracy:"))
     assert not any(word in classes for word in ("units of y", "4 x data"))
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.01234, 2, "0.012"),
+        (99.4, 2, "99"),
+        (99.6, 2, "100"),
+        (1234.5, 2, "1234"),
+        (137.94, 4, "137.9"),
+        (-150.33, 4, "-150.3"),
+        (12345.6, 4, "12346"),
+        (0.0, 2, "0"),
+        (math.inf, 2, "inf"),
+        (math.nan, 2, "-"),
+    ],
+)
+def test_numbers_have_a_few_digits_and_no_exponent_where_they_are_large(value: float, digits: int, text: str) -> None:
+    assert short(value, digits) == text

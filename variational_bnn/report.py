@@ -194,5 +194,8 @@ def with_interval(row: pd.Series[float], name: str, separator: str = " ", digits
 
 
 def short(value: float, digits: int = 2) -> str:
-    """A number of a few digits; a dash for none."""
-    return "-" if math.isnan(value) else f"{value:.0f}" if abs(value) >= 100 else f"{value:.{digits}g}"
+    """A number of a few digits, whole if it is larger; a dash for none."""
+    if math.isnan(value):
+        return "-"
+    text = f"{value:.{digits}g}"
+    return f"{value:.0f}" if 10**digits <= abs(float(text)) < math.inf else text
