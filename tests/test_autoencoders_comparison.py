@@ -240,8 +240,11 @@ def test_two_classes_and_a_class_without_test_images() -> None:
     assert set(found.plot()) == FIGURES
     kept = two.y_test == 0
     one = dataclasses.replace(two, x_test=two.x_test[kept], y_test=two.y_test[kept])
-    (row,) = compare_autoencoders(one, models=["ae"], held_out=1, **QUICK).results.itertuples()
+    found = compare_autoencoders(one, models=["ae"], held_out=1, **QUICK)
+    (row,) = found.results.itertuples()
     assert row.status == "ok"
+    assert found.table["confused"].tolist() == [""]
+    assert tables(found.table, found.results, "one class")
     assert np.isfinite(row.rmse_held_out), "of training images, which the second fit has not seen"
     assert math.isnan(row.silhouette), "one class is not apart from others"
 

@@ -77,7 +77,7 @@ class VariationalModel(tf_keras.Model):
         self._check(x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
-    def _check(self, x: Any, y: Any) -> None:
+    def _check(self, x: Any, y: Any = None) -> None:
         """Refuse arrays that do not fit, in one line: whatever else `fit` takes is only seen as it comes."""
         x, y = _as_array("x", x), _as_array("y", y)
         if x is not None and isinstance(self.input_shape, tuple):
