@@ -36,6 +36,7 @@ import variational_bnn as vbnn
 from variational_bnn._keras import tf, tf_keras, tfd, tfp
 from variational_bnn.autoencoders.separability import confusion, silhouette, vote
 from variational_bnn.plots import plot_latents
+from variational_bnn.report import short
 
 RESULTS = Path(__file__).parent / "results"
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 15, 100, 1e-3
@@ -106,8 +107,7 @@ def shown(rows: pd.DataFrame) -> Table:
 
 def _range(values: pd.Series[float]) -> str:
     digits = 4 if values.mean() >= 100 else 2
-    found = (values.mean(), values.min(), values.max())
-    return "-" if values.isna().any() else "\n".join(f"{value:.{digits}g}" for value in found)
+    return "-" if values.isna().any() else "\n".join(short(float(f(values)), digits) for f in (np.mean, np.min, np.max))
 
 
 def verdicts(rows: pd.DataFrame) -> Iterator[str]:

@@ -240,7 +240,7 @@ def test_two_classes_and_a_class_without_test_images() -> None:
     assert set(found.plot()) == FIGURES
     kept = two.y_test == 0
     one = dataclasses.replace(two, x_test=two.x_test[kept], y_test=two.y_test[kept])
-    found = compare_autoencoders(one, models=["ae"], held_out=1, **QUICK)
+    found = compare_autoencoders(one, models=["ae"], held_out=np.int64(1), **QUICK)
     (row,) = found.results.itertuples()
     assert row.status == "ok"
     assert found.table["confused"].tolist() == [""]

@@ -112,6 +112,15 @@ def test_what_has_a_density_is_taken() -> None:
         assert np.isfinite(_images(likelihood).evaluate(X, PIXELS.astype(np.float32), verbose=0)).all()
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64", "int32", "uint8"])
+def test_tensors_of_any_numbers_are_taken(dtype: str) -> None:
+    model, y = _model("bernoulli"), tf.ones([N, 2])
+    assert np.isfinite(model.evaluate(tf.cast(X, dtype), tf.cast(y, dtype), verbose=0)).all()
+    assert np.isfinite(
+        model.fit(tf.cast(X, dtype), y, validation_data=(tf.cast(X, dtype), y), verbose=0).history["loss"]
+    )
+
+
 def test_batches_of_a_dataset_go_through_unchecked() -> None:
     """Only arrays are looked through: pixels up to 255 then have what the formula gives, linear in the target."""
     model = _images(Bernoulli())

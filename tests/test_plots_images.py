@@ -305,25 +305,43 @@ def test_codes_are_coloured_by_class_with_its_name_at_the_median() -> None:
         assert ax.get_box_aspect() == 1
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
-def test_names_of_classes_in_one_place_are_beside_it_with_a_line(size: int) -> None:
-    labels = np.arange(400) % 10
-    code = np.random.default_rng(0).normal(size=(400, size)) + np.where(labels[:, None] == 0, 9.0, 0.0)
-    figure = plot_latents({"vae": code}, labels, ["vae"])
+@pytest.mark.parametrize("names", [NAMES[:1], NAMES[:2], NAMES], ids=len)
+@pytest.mark.parametrize("words", [[str(n) for n in range(10)], [f"class{n}" for n in range(10)]], ids=["0", "class0"])
+@pytest.mark.parametrize("spread", [1.0, 0.0])
+def test_names_of_classes_in_one_place_are_beside_it_with_a_line(
+    names: Sequence[str], words: Sequence[str], spread: float
+) -> None:
+    numbers = np.arange(400) % 10
+    code = spread * np.random.default_rng(0).normal(size=(400, 2)) + np.where(numbers[:, None] == 0, 9.0, 0.0)
+    figure = plot_latents({name: code for name in names}, np.array(words)[numbers], names[:1])
     _assert_readable("latents", figure)
-    (ax,) = figure.axes
-    names = [(text, place) for text, place in _texts(figure) if text in ax.texts and text.get_text().isdecimal()]
-    assert len(names) == 10
-    for (one, its), (other, others) in combinations(names, 2):
-        assert not its.padded(-1).overlaps(others.padded(-1)), (one, other)
-    leaders = _lines(ax, "leader")
-    assert bool(leaders) == (size > 1), "classes of one number have a line each"
-    for leader in leaders:
-        start, end = leader.get_xydata()
-        (number,) = [int(text.get_text()) for text, _ in names if np.allclose(text.get_position(), end)]
-        assert leader.get_color() == CLASS_COLOURS[number]
-        if size == 2:
-            np.testing.assert_allclose(start, np.median(code[labels == number], axis=0))
+    every = _texts(figure)
+    for ax in figure.axes:
+        placed = [(text, place) for text, place in every if text in ax.texts and text.get_text() in words]
+        assert len(placed) == 10
+        room = ax.get_window_extent().padded(3)
+        for text, place in placed:
+            assert room.x0 < place.x0 and place.x1 < room.x1, text  # noqa: PT018
+            assert room.y0 < place.y0 and place.y1 < room.y1, text  # noqa: PT018
+        for (one, its), (other, others) in combinations(placed, 2):
+            assert not its.padded(-2).overlaps(others.padded(-2)), (one, other)
+        leaders = _lines(ax, "leader")
+        assert len(leaders) >= 8
+        for leader in leaders:
+            start, end = leader.get_xydata()
+            (number,) = [words.index(t.get_text()) for t, _ in placed if np.allclose(t.get_position(), end)]
+            assert leader.get_color() == CLASS_COLOURS[number]
+            np.testing.assert_allclose(start, np.median(code[numbers == number], axis=0), atol=1e-9)
+
+
+@pytest.mark.parametrize("size", [1, 3])
+def test_names_of_classes_are_apart_on_other_axes_too(size: int) -> None:
+    numbers = np.arange(400) % 10
+    figure = plot_latents({"vae": np.random.default_rng(0).normal(size=(400, size))}, numbers, [])
+    _assert_readable("latents", figure)
+    placed = [place for text, place in _texts(figure) if text in figure.axes[0].texts and text.get_text().isdecimal()]
+    assert len(placed) == 10
+    assert not any(one.padded(-2).overlaps(other.padded(-2)) for one, other in combinations(placed, 2))
 
 
 def test_the_prior_is_a_circle_of_two_sd_where_there_is_one() -> None:

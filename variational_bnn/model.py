@@ -17,6 +17,9 @@ from variational_bnn.losses import negative_log_likelihood, stochastic_layers
 STEPS_PER_EXECUTION = 32
 """Batches a compiled call of `fit` unless `compile` is told otherwise; per-batch callbacks are called as often."""
 
+NUMBERS = "biuf"
+"""Kinds of NumPy's types."""
+
 _LOADED_WITH = (heads, layers)
 """To load a saved model Keras imports this module alone, and finds the layers among those registered by then."""
 
@@ -79,8 +82,9 @@ class VariationalModel(tf_keras.Model):
 
     def _check(self, x: Any, y: Any = None) -> None:
         """Refuse arrays that do not fit, in one line: whatever else `fit` takes is only seen as it comes."""
-        x, y = _as_array("x", x), _as_array("y", y)
-        if x is not None and isinstance(self.input_shape, tuple):
+        x, y = (_as_array(values) for values in (x, y))
+        if x is not None and len(self.inputs) == 1 and self.inputs[0].dtype.is_floating:
+            require(x.dtype.kind in NUMBERS, f"x must hold numbers, got {x.dtype}")
             came, wanted = x.shape[1:], self.input_shape[1:]
             fits = x.ndim > 0 and _without_ones(came) == _without_ones(wanted)
             known = ", ".join(["N", *map(str, wanted)])
@@ -88,6 +92,7 @@ class VariationalModel(tf_keras.Model):
             bad = x[~np.isfinite(x)]
             require(not bad.size, f"x must be finite, got {bad[0] if bad.size else None}")
         if y is not None:
+            require(y.dtype.kind in NUMBERS, f"y must hold numbers, got {y.dtype}")
             for layer in layers_of(self):
                 if isinstance(layer, heads.LikelihoodHead):
                     layer.likelihood.require_targets(y)
@@ -126,13 +131,11 @@ class VariationalModel(tf_keras.Model):
         return loss
 
 
-def _as_array(name: str, values: Any) -> npt.NDArray[Any] | None:
-    """Arrays and tensors as numbers; None for whatever else `fit` takes."""
-    if not (isinstance(values, np.ndarray) or (isinstance(values, tf.Tensor) and hasattr(values, "numpy"))):
-        return None
-    array = np.asarray(values)
-    require(array.dtype.kind in "biuf", f"{name} must hold numbers, got {array.dtype}")
-    return array
+def _as_array(values: Any) -> npt.NDArray[Any] | None:
+    """Arrays and tensors, those of a float type that NumPy has not as float32; None for whatever else `fit` takes."""
+    if isinstance(values, tf.Tensor) and hasattr(values, "numpy"):
+        return (tf.cast(values, tf.float32) if values.dtype == tf.bfloat16 else values).numpy()
+    return values if isinstance(values, np.ndarray) else None
 
 
 def _without_ones(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:

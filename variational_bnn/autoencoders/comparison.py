@@ -182,6 +182,8 @@ def compare_autoencoders(
         raise TypeError(f"images must be Images, got {type(images).__name__}")
     require(network is None or latent_size is None, "latent_size is the network's own where one is given, got both")
     latents = LATENTS if latent_size is None else latent_size
+    label = images.y_train.max() if held_out is None else held_out
+    label = int(label) if isinstance(label, np.integer) else label
     for name, values in (("models", models), ("seeds", seeds)):
         listed = isinstance(values, Iterable) and not isinstance(values, str)
         require(listed, f"{name} must be a sequence, got {values!r}")
@@ -192,7 +194,7 @@ def compare_autoencoders(
             images=images,
             network=network or AutoencoderNetwork(image_shape=images.image_shape, latent_size=latents),
             training=training or AutoencoderTraining.for_images(len(images.x_train)),
-            held_out=int(images.y_train.max()) if held_out is None else held_out,
+            held_out=label,
             num_samples=num_samples,
         )
         for model in dict.fromkeys(models)

@@ -13,9 +13,9 @@ LEGEND = (
     "nll, KL, bounds: nats per test image. -ELBO is the sum of nll and KLs; IW is the importance-weighted bound, "
     "negated too, and of the two the nearer to -log p(x). rmse: of a pixel's mean reconstruction. neighbours: share of "
     "test images whose class is that of most of the 10 nearest codes; silhouette: from -1 to 1, how far apart the "
-    "classes' codes are; confused: the two classes taken most for each other, and how often. spread: sd of a pixel "
-    "over draws, in the units of pixels from 0 to 1, by a second fit that has not seen one class; ratio: "
-    "[95 % interval over seeds]."
+    "classes' codes are; confused: the two classes taken most for each other, and how often in the mean over seeds. "
+    "spread: sd of a pixel over draws, in the units of pixels from 0 to 1, by a second fit that has not seen one "
+    "class; ratio: [95 % interval over seeds]."
 )
 
 NATS = ("nll", "kl_latents", "kl_weights", "negative_elbo", "negative_importance_weighted")

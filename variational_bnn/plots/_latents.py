@@ -32,8 +32,11 @@ TAILS = ((0.005, 0.995, 0.25), (0.05, 0.95, 1.0))
 JITTER = 0.36
 """On either side of a class's line, where codes have one number."""
 
-ROOM, PUSHES = 0.075, 100
-"""Between the middles of two classes' names, in widths of the axes, and how often they are pushed apart for it."""
+ROOM, PUSHES = 1.25, 200
+"""Between the middles of two classes' names, in their own sizes, and how often they are pushed apart for it."""
+
+CHARACTER, LINE, BESIDE = 0.65, 1.1, 0.8
+"""Width and height of a character in sizes of the font, and inches of a panel that its axes do not have, about."""
 
 
 def latents_figure(
@@ -49,7 +52,7 @@ def latents_figure(
     names = [str(name) for name in classes]
     priors = {model: code.shape[1] <= 2 and model in with_prior for model, code in codes.items()}
     outside = {
-        model: _draw_panel(ax, code, numbers, names, priors[model])
+        model: _draw_panel(ax, code, numbers, names, priors[model], each - BESIDE)
         for ax, (model, code) in zip(grid.flat, codes.items(), strict=False)
     }
     pad = 22 if any(outside.values()) else 6
@@ -64,8 +67,8 @@ def latents_figure(
     return figure
 
 
-def _draw_panel(ax: Axes, code: Array, numbers: npt.NDArray[Any], names: list[str], prior: bool) -> int:
-    """Draw a model's codes `[M, L]`, and return how many of them are outside the axes."""
+def _draw_panel(ax: Axes, code: Array, numbers: npt.NDArray[Any], names: list[str], prior: bool, inches: float) -> int:
+    """Draw a model's codes `[M, L]` in axes of so many inches, and return how many of them are outside."""
     size = code.shape[1]
     points, (across, up) = _points(code, numbers)
     if prior:
@@ -75,7 +78,7 @@ def _draw_panel(ax: Axes, code: Array, numbers: npt.NDArray[Any], names: list[st
     if size == 1:
         ax.set_yticks(range(len(names)), names, parse_math=False)
         ax.set_ylim(-0.5, len(names) - 0.5)
-    _name_classes(ax, points, numbers, names)
+    _name_classes(ax, points, numbers, names, inches)
     ax.set_box_aspect(1)  # The limits are as wide as high, so a unit is as long on both axes; titles are on one level.
     plain(ax)
     ax.set_xlabel(across, fontsize=TEXT)
@@ -126,13 +129,16 @@ def _draw_points(ax: Axes, points: Array, numbers: npt.NDArray[Any]) -> None:
         )
 
 
-def _name_classes(ax: Axes, points: Array, numbers: npt.NDArray[Any], names: list[str]) -> None:
+def _name_classes(ax: Axes, points: Array, numbers: npt.NDArray[Any], names: list[str], inches: float) -> None:
     """Each class's name at the median of its points, or beside it with a line where names would cover each other."""
     finite = np.isfinite(points).all(axis=1)
     present = [number for number in range(len(names)) if (finite & (numbers == number)).any()]
     medians = np.array([np.median(points[finite & (numbers == number)], axis=0) for number in present]).reshape(-1, 2)
     to_axes, to_data = (ax.transData + ax.transAxes.inverted()), (ax.transAxes + ax.transData.inverted())
-    places = to_data.transform(_apart(to_axes.transform(medians)))
+    longest = max(map(len, names))
+    size = TITLE + 2 if longest < 3 else TEXT
+    room = np.array([CHARACTER * longest, LINE]) * size / 72 / inches
+    places = to_data.transform(_apart(to_axes.transform(medians), room))
     for number, median, place in zip(present, medians, places, strict=True):
         colour = _colour(number)
         if not np.allclose(to_axes.transform(median), to_axes.transform(place)):
@@ -143,7 +149,7 @@ def _name_classes(ax: Axes, points: Array, numbers: npt.NDArray[Any], names: lis
             float(place[1]),
             names[number],
             color=colour,
-            fontsize=TITLE + 2 if len(names[number]) < 3 else TEXT,
+            fontsize=size,
             fontweight="bold",
             ha="center",
             va="center",
@@ -154,9 +160,13 @@ def _name_classes(ax: Axes, points: Array, numbers: npt.NDArray[Any], names: lis
         )
 
 
-def _apart(places: Array) -> Array:
-    """Places `[N, 2]`, in units of the axes, pushed away from each other until no two are closer than a name is."""
-    places = places.copy()
+def _apart(places: Array, room: Array) -> Array:
+    """Places `[N, 2]` in units of the axes, pushed away from each other until names of this size have room.
+
+    What was inside the axes stays there, though names may then cover each other if they are too many.
+    """
+    inside = ((places >= 0) & (places <= 1)).all(axis=1)
+    places = places / room
     for _ in range(PUSHES):
         for one, other in itertools.combinations(range(len(places)), 2):
             way = places[one] - places[other]
@@ -166,7 +176,8 @@ def _apart(places: Array) -> Array:
                 way = way / distance if distance > 0 else np.array([math.cos(angle), math.sin(angle)])
                 places[one] += (ROOM - distance) / 2 * way
                 places[other] -= (ROOM - distance) / 2 * way
-    return places
+        places[inside] = np.clip(places[inside], 0.5, 1 / room - 0.5)
+    return places * room
 
 
 def _limit(ax: Axes, points: Array, size: int, prior: bool) -> int:
