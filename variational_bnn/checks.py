@@ -22,6 +22,12 @@ def require(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+def require_all(good: npt.NDArray[np.bool_], values: npt.NDArray[Any], wanted: str) -> None:
+    """Refuse an array unless all of its values are good; the message has the first one that is not."""
+    if not good.all():
+        raise ValueError(f"{wanted}, got {values[~good][0]}")
+
+
 def is_number(value: object) -> bool:
     """Whether the value is a finite real number, of Python or NumPy."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,8 @@ from variational_bnn.regions import split
 from variational_bnn.results import read_settings
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from variational_bnn.autoencoders import AutoencoderComparison
     from variational_bnn.comparison import Comparison
 
@@ -40,6 +42,15 @@ def _one_line() -> Iterator[None]:
         yield
     except (ValueError, OSError) as error:
         raise _Refused(" ".join(str(error).split())) from error
+
+
+@contextlib.contextmanager
+def _resumable(directory: Path) -> Iterator[None]:
+    """Say after Ctrl-C that nothing finished is lost."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise click.ClickException(f"stopped; the same command goes on from {directory}") from stop
 
 
 class _Commands(click.Group):
@@ -91,7 +102,7 @@ def compare(**options: Any) -> None:
         with Console(stderr=True).status("starting TensorFlow"):
             from variational_bnn import comparison
 
-        try:
+        with _resumable(out):
             found = comparison.compare(
                 dataset,
                 methods=_names(options["methods"]),
@@ -102,8 +113,6 @@ def compare(**options: Any) -> None:
                 workers=options["workers"],
                 directory=out,
             )
-        except KeyboardInterrupt as stop:
-            raise click.ClickException(f"stopped; the same command goes on from {out}") from stop
         _show(found, out)
 
 
@@ -130,7 +139,7 @@ def autoencoder(**options: Any) -> None:
             from variational_bnn import autoencoders
 
         training = autoencoders.AutoencoderTraining.for_images(len(images.x_train))
-        try:
+        with _resumable(out):
             found = autoencoders.compare_autoencoders(
                 images,
                 models=_names(options["models"]),
@@ -140,8 +149,6 @@ def autoencoder(**options: Any) -> None:
                 held_out=options["held_out"],
                 directory=out,
             )
-        except KeyboardInterrupt as stop:
-            raise click.ClickException(f"stopped; the same command goes on from {out}") from stop
         _show_autoencoders(found, out)
 
 
@@ -220,16 +227,9 @@ def _show(found: Comparison, directory: Path) -> None:
     seeds = found.results["seed"].nunique()
     classes = f" of {len(names)} classes" if (names := about.get("class_names")) else ""
     described = f"{about.get('name')}, {len(found.data)} training rows{classes}, {seeds} seed{'s' if seeds > 1 else ''}"
-    console = Console()
     summary = found.table
-    for table in tables(summary, described, found.reference):
-        console.print(table)
-    console.print(legend(summary), style="dim", highlight=False)
-    for line in verdicts(summary) + failures(found.results):
-        console.print(f"- {line}", highlight=False, markup=False)
-    for path in found.save(directory):
-        click.echo(f"figure {path}")
-    click.echo(f"rows {directory / 'results.csv'}")
+    _print(tables(summary, described, found.reference), legend(summary), verdicts(summary) + failures(found.results))
+    _save(found, directory)
 
 
 def _show_autoencoders(found: AutoencoderComparison, directory: Path) -> None:
@@ -240,12 +240,21 @@ def _show_autoencoders(found: AutoencoderComparison, directory: Path) -> None:
     about = found.settings["images"]
     seeds = found.results["seed"].nunique()
     described = f"{about['name']}, {about['test']} test images, {seeds} seed{'s' if seeds > 1 else ''}"
-    console, summary = Console(), found.table
-    for table in tables(summary, found.results, described):
+    summary, rows = found.table, found.results
+    _print(tables(summary, rows, described), LEGEND, verdicts(summary, rows) + failures(rows))
+    _save(found, directory)
+
+
+def _print(tables: Iterable[Table], legend: str, lines: Iterable[str]) -> None:
+    console = Console()
+    for table in tables:
         console.print(table)
-    console.print(LEGEND, style="dim", highlight=False)
-    for line in verdicts(summary, found.results) + failures(found.results):
+    console.print(legend, style="dim", highlight=False)
+    for line in lines:
         console.print(f"- {line}", highlight=False, markup=False)
+
+
+def _save(found: Comparison | AutoencoderComparison, directory: Path) -> None:
     for path in found.save(directory):
         click.echo(f"figure {path}")
     click.echo(f"rows {directory / 'results.csv'}")

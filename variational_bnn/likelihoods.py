@@ -12,7 +12,7 @@ from scipy.special import entr
 
 from variational_bnn._keras import tf, tfd
 from variational_bnn.base import Likelihood
-from variational_bnn.checks import Array, Floats, is_positive, require, require_count, require_known
+from variational_bnn.checks import Array, Floats, is_positive, require, require_all, require_count, require_known
 
 Shape = tuple[int, ...]
 """Of one y: `(D,)`, or that of an image of D pixels."""
@@ -69,8 +69,7 @@ class Normal:
 
     def require_targets(self, y: Floats) -> None:
         """Refuse targets that are not finite."""
-        bad = y[~np.isfinite(y)]
-        require(not bad.size, f"Normal wants finite targets, got {bad[0] if bad.size else None}")
+        require_all(np.isfinite(y), y, "Normal wants finite targets")
 
     def in_units_of(self, scale: Array) -> Normal:
         """The likelihood of `y / scale`: known noise is divided by it; what is learned will be learned in its units.
@@ -136,8 +135,7 @@ class MixtureNormal:
 
     def require_targets(self, y: Floats) -> None:
         """Refuse targets that are not finite."""
-        bad = y[~np.isfinite(y)]
-        require(not bad.size, f"MixtureNormal wants finite targets, got {bad[0] if bad.size else None}")
+        require_all(np.isfinite(y), y, "MixtureNormal wants finite targets")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values from which `likelihood_from_dict` makes the same likelihood."""
@@ -171,8 +169,7 @@ class Bernoulli:
 
     def require_targets(self, y: Floats) -> None:
         """Refuse targets outside [0, 1]."""
-        bad = y[~((y >= 0) & (y <= 1))]
-        require(not bad.size, f"Bernoulli wants targets in [0, 1], got {bad[0] if bad.size else None}")
+        require_all((y >= 0) & (y <= 1), y, "Bernoulli wants targets in [0, 1]")
 
     def entropy(self, mean: Array) -> Array:
         """Of y, of each output apart, in nats, by its mean `[..., D]`."""
@@ -229,9 +226,8 @@ class Categorical:
 
     def require_targets(self, y: Floats) -> None:
         """Refuse what is not the number of a class."""
-        bad = y[~((y >= 0) & (y < self.num_classes) & (y == np.floor(y)))]
-        known = f"Categorical wants whole numbers from 0 to {self.num_classes - 1}"
-        require(not bad.size, f"{known}, got {bad[0] if bad.size else None}")
+        known = (y >= 0) & (y < self.num_classes) & (y == np.floor(y))
+        require_all(known, y, f"Categorical wants whole numbers from 0 to {self.num_classes - 1}")
 
     def entropy(self, mean: Array) -> Array:
         """Of y, of each output apart, `[..., D]`, in nats, by the classes' probabilities `[..., D * K]`."""

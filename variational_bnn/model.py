@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from variational_bnn import heads, layers
 from variational_bnn._keras import PACKAGE, layers_of, tf, tf_keras
-from variational_bnn.checks import require
+from variational_bnn.checks import require, require_all
 from variational_bnn.losses import negative_log_likelihood, stochastic_layers
 
 STEPS_PER_EXECUTION = 32
@@ -89,8 +89,7 @@ class VariationalModel(tf_keras.Model):
             fits = x.ndim > 0 and _without_ones(came) == _without_ones(wanted)
             known = ", ".join(["N", *map(str, wanted)])
             require(fits or None in wanted, f"x must have shape [{known}], got {list(x.shape)}")
-            bad = x[~np.isfinite(x)]
-            require(not bad.size, f"x must be finite, got {bad[0] if bad.size else None}")
+            require_all(np.isfinite(x), x, "x must be finite")
         if y is not None:
             require(y.dtype.kind in NUMBERS, f"y must hold numbers, got {y.dtype}")
             for layer in layers_of(self):

@@ -140,7 +140,8 @@ def shown(images: Images, held_out: int) -> Arrays:
     """The test labels, and the images that the figures show: one of each class, and some that are held out."""
     x, y = images.x_test, images.y_test
     first = [int(np.flatnonzero(y == label)[0]) for label in np.unique(y)][:SHOWN]
-    seen = [i for i in first if _seen(images, held_out)[i]][:SHOWN_APART]
+    known = _seen(images, held_out)
+    seen = [i for i in first if known[i]][:SHOWN_APART]
     out = _of_class(images, held_out)[:SHOWN_APART]
     apart_labels = np.concatenate([y[seen], np.full(len(out), held_out)])
     return {

@@ -13,7 +13,6 @@ Every file is written beside its place and moved there whole.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,12 +25,12 @@ import pandas as pd
 from variational_bnn.checks import require
 from variational_bnn.regions import ratio_interval
 from variational_bnn.results._draws import read_npz, to_npz
-from variational_bnn.results._files import in_one_line, read_text, write_whole
-from variational_bnn.results._tables import header, read_table, to_csv
-from variational_bnn.results.directory import SETTINGS, read_settings, require_same_settings
+from variational_bnn.results._files import read_text, write_whole
+from variational_bnn.results._tables import read_table, to_csv
+from variational_bnn.results.directory import RESULTS, make_ready, read_settings, require_usable
 from variational_bnn.results.summary import with_bounds
 
-RESULTS, IMAGES, ARRAYS = "results.csv", "images.npz", "arrays"
+IMAGES, ARRAYS = "images.npz", "arrays"
 
 SHOWN = ("labels", "shown", "shown_labels", "apart", "apart_labels", "apart_seen")
 KEPT = ("codes", "reconstructions", "apart_reconstructions", "apart_spreads", "history_nll")
@@ -135,19 +134,8 @@ def open_autoencoders(directory: str | Path, *, settings: Mapping[str, Any], ima
         ValueError: If the directory is a file, cannot be written, or holds other settings or foreign files.
     """
     folder = Path(directory)
-    plain: dict[str, Any] = json.loads(json.dumps(settings, allow_nan=False))
-    with in_one_line("use", folder):
-        require(folder.is_dir() or not folder.exists(), f"cannot use {folder}: it is a file, not a directory")
-        if (folder / SETTINGS).exists():
-            require_same_settings(folder, plain)
-        else:
-            foreign = [name for name in (IMAGES, ARRAYS, RESULTS) if (folder / name).exists()]
-            require(not foreign, f"{folder} holds {', '.join(foreign)} but no {SETTINGS}: it is not from here")
-        (folder / ARRAYS).mkdir(parents=True, exist_ok=True)
-    write_whole(folder / SETTINGS, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
-    write_whole(folder / IMAGES, to_npz(images))
-    if not (folder / RESULTS).exists():
-        write_whole(folder / RESULTS, header(TYPES))
+    plain = require_usable(folder, settings, (IMAGES, ARRAYS, RESULTS))
+    make_ready(folder, plain, folders=(ARRAYS,), files={IMAGES: to_npz(images)}, types=TYPES)
 
 
 def finished_autoencoders(directory: str | Path) -> list[ModelCell]:

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import re
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -88,24 +88,44 @@ def open_directory(directory: str | Path, *, settings: Mapping[str, Any], data: 
         ValueError: If the directory is a file, cannot be written, or holds other settings, other training rows, or
             files of these names that are not from here. The first few differences are named.
     """
-    folder = Path(directory)
+    folder, rows = Path(directory), to_csv(data)
+    plain = require_usable(folder, settings, (DATA, PREDICTIONS, DRAWS, RESULTS))
+    with in_one_line("use", folder):
+        same = not (folder / DATA).exists() or read_text(folder / DATA) == rows
+    require(same, f"{folder} holds other training rows in {DATA}, so choose another directory")
+    make_ready(folder, plain, folders=(PREDICTIONS, DRAWS), files={DATA: rows}, types=RESULT_TYPES)
+
+
+def require_usable(folder: Path, settings: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Refuse a folder with other settings, or with things of these names and none; the settings as JSON has them."""
     plain: dict[str, Any] = json.loads(json.dumps(settings, allow_nan=False))
-    rows = to_csv(data)
     with in_one_line("use", folder):
         require(folder.is_dir() or not folder.exists(), f"cannot use {folder}: it is a file, not a directory")
         if (folder / SETTINGS).exists():
             require_same_settings(folder, plain)
-            same = not (folder / DATA).exists() or read_text(folder / DATA) == rows
-            require(same, f"{folder} holds other training rows in {DATA}, so choose another directory")
         else:
-            foreign = [name for name in (DATA, PREDICTIONS, DRAWS, RESULTS) if (folder / name).exists()]
+            foreign = [name for name in names if (folder / name).exists()]
             require(not foreign, f"{folder} holds {', '.join(foreign)} but no {SETTINGS}: it is not from here")
-        for name in (PREDICTIONS, DRAWS):
+    return plain
+
+
+def make_ready(
+    folder: Path,
+    settings: Mapping[str, Any],
+    *,
+    folders: Sequence[str],
+    files: Mapping[str, str | bytes],
+    types: Mapping[str, str],
+) -> None:
+    """Make the folders, and write settings, files and, if there is none yet, a table without rows."""
+    with in_one_line("use", folder):
+        for name in folders:
             (folder / name).mkdir(parents=True, exist_ok=True)
-    write_whole(folder / SETTINGS, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
-    write_whole(folder / DATA, rows)
+    write_whole(folder / SETTINGS, json.dumps(settings, indent=2, ensure_ascii=False) + "\n")
+    for name, contents in files.items():
+        write_whole(folder / name, contents)
     if not (folder / RESULTS).exists():
-        write_whole(folder / RESULTS, header(RESULT_TYPES))
+        write_whole(folder / RESULTS, header(types))
 
 
 def finished_cells(directory: str | Path) -> list[Cell]:
