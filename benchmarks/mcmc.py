@@ -28,18 +28,19 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import click
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
+import tensorflow_probability as tfp
 from rich.console import Console
 from rich.table import Table
 from speed import machine
 
 import variational_bnn as vbnn
-from variational_bnn._keras import tf, tfp
-from variational_bnn.checks import Array
-from variational_bnn.comparison import default_network
-from variational_bnn.methods import _chains
-from variational_bnn.methods._fitting import Problem
+from variational_bnn.base.checks import Array
+from variational_bnn.evaluation.regions import QUERY_POINT_SEED, propose_query_points
+from variational_bnn.experiments.comparison import default_network
+from variational_bnn.methods import chains as _chains
+from variational_bnn.methods.fitting import Problem
 from variational_bnn.methods.hmc import MAX_TREE_DEPTH, TARGET_ACCEPTANCE, _nuts
-from variational_bnn.regions import QUERY_SEED, queries
 
 OUT = Path(__file__).parent / "results" / "mcmc.csv"
 PEER = Path(__file__).parent / "peers" / "numpyro_nuts.py"
@@ -100,7 +101,7 @@ def posed() -> tuple[Problem, npt.NDArray[np.float32]]:
     """The problem, and the queries `[M, 1]` in its units."""
     dataset = vbnn.lecture()
     problem = Problem.of(dataset, default_network(dataset))
-    return problem, problem.x_units(queries(dataset, QUERY_SEED, QUERIES).x).astype(np.float32)
+    return problem, problem.x_units(propose_query_points(dataset, QUERY_POINT_SEED, QUERIES).x).astype(np.float32)
 
 
 def effective(functions: Array) -> Array:
@@ -163,7 +164,7 @@ def theirs(python: str, problem: Problem, x: npt.NDArray[np.float32], chain_meth
             asked,
             x=problem.x,
             y=problem.y,
-            queries=x,
+            query_points=x,
             noise=np.array(problem.network.likelihood.scale),  # type: ignore[attr-defined]
             hidden_scales=hidden.reshape(fan_in, units),
             last_scales=last.reshape(-1, outputs),

@@ -28,15 +28,18 @@ import click
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
 from rich.console import Console
 from rich.table import Table
 from speed import Row, machine, race, seconds_of, table, write
+from tensorflow_probability import distributions as tfd
 
 import variational_bnn as vbnn
-from variational_bnn._keras import tf, tf_keras, tfd, tfp
-from variational_bnn.autoencoders.separability import confusion, silhouette, vote
-from variational_bnn.plots import plot_latents
-from variational_bnn.report import short
+from variational_bnn.evaluation.separability import confusion, silhouette, vote
+from variational_bnn.report.figures.images import plot_latents
+from variational_bnn.report.tables import short
 
 RESULTS = Path(__file__).parent / "results"
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 15, 100, 1e-3

@@ -24,12 +24,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import click
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
 from rich.console import Console
 from rich.table import Table
+from tensorflow_probability import distributions as tfd
 
 import variational_bnn as vbnn
-from variational_bnn._keras import tf, tf_keras, tfd, tfp
-from variational_bnn.methods import _fitting
+from variational_bnn.methods import fitting as _fitting
 
 Rows = npt.NDArray[np.float32]
 

@@ -37,14 +37,15 @@ from rich.table import Table
 
 import variational_bnn as vbnn
 from variational_bnn.base import Posterior
-from variational_bnn.checks import Array
-from variational_bnn.layers import MeanFieldDense
-from variational_bnn.losses import stochastic_layers
-from variational_bnn.methods import METHODS, FailedError, _fitting
-from variational_bnn.metrics import rmse
-from variational_bnn.plots import _axes
-from variational_bnn.predictive import mean_log_prob
-from variational_bnn.regions import RegionMap
+from variational_bnn.base.checks import Array
+from variational_bnn.evaluation.regions import RegionMap
+from variational_bnn.evaluation.scores import rmse
+from variational_bnn.methods import METHODS, FitError
+from variational_bnn.methods import fitting as _fitting
+from variational_bnn.models.layers import MeanFieldDense
+from variational_bnn.models.losses import stochastic_layers
+from variational_bnn.prediction.predict import mean_log_prob
+from variational_bnn.report.figures import axes as _axes
 
 OUT = Path(__file__).parent / "results" / "two_clusters.csv"
 VARIABLE = "VARIATIONAL_BNN_DATA"
@@ -233,7 +234,7 @@ def run(folder: Path, setting: Setting, method: str, steps: int = STEPS) -> tupl
     try:
         with units_of(setting):
             posterior = fit(dataset, setting, method, steps)
-    except FailedError as error:
+    except FitError as error:
         row = dataclasses.replace(row, status=str(error), seconds=time.perf_counter() - start)
         return row, np.full_like(limit, np.nan)
     seconds, samples = time.perf_counter() - start, 4 * setting.draws if method == "hmc" else SAMPLES

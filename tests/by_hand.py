@@ -9,7 +9,9 @@ import numpy.typing as npt
 from scipy.special import log_softmax, logsumexp, softmax
 
 from variational_bnn.base import Network
-from variational_bnn.builders import build_hidden_variation, build_output_variation, build_weight_variation
+from variational_bnn.models.builders.hidden import build_hidden_variation
+from variational_bnn.models.builders.output import build_output_variation
+from variational_bnn.models.builders.weights import build_weight_variation
 
 Array = npt.NDArray[np.float64]
 

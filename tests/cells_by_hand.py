@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from variational_bnn.base import REGIONS, Result
-from variational_bnn.results import append_cell
+from variational_bnn.base import REGIONS
+from variational_bnn.experiments.directory import append_cell
+from variational_bnn.experiments.result import Result
 
 SETTINGS = {"dataset": {"name": "lecture"}, "training": {"steps": 100, "learning_rate": 0.01}, "hidden_units": [50]}
 DATA = pd.DataFrame({"x": [0.1, 1 / 3, 1e-300], "y": [-1.0, 2.0, math.pi]})
@@ -26,14 +27,20 @@ def rows(
     **fields: Any,
 ) -> list[Result]:
     """The rows of a cell that went well, two queries a region."""
-    measured = {"aleatoric_variance": 4.0, "growth": 0.1 + seed, "parameters": 7, "fit_seconds": 3.0 + seed, **fields}
+    measured = {
+        "aleatoric_variance": 4.0,
+        "growth_exponent": 0.1 + seed,
+        "parameters": 7,
+        "fit_seconds": 3.0 + seed,
+        **fields,
+    }
     return [
         Result(
             dataset=dataset,
             method=method,
             seed=seed,
             region=region,
-            queries=QUERIES // len(REGIONS),
+            query_points=QUERIES // len(REGIONS),
             epistemic_variance=variance,
             **measured,
         )
@@ -59,7 +66,7 @@ def predictions(
     tables = [
         pd.DataFrame(
             {
-                **{"dataset": dataset, "method": method, "seed": seed, "query": range(QUERIES), "output": output},
+                **{"dataset": dataset, "method": method, "seed": seed, "query_point": range(QUERIES), "output": output},
                 "region": np.repeat(REGIONS, QUERIES // len(REGIONS)),
                 **{name: rng.standard_normal(QUERIES) for name in names},
                 "y": math.nan,

@@ -18,12 +18,13 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-from variational_bnn.autoencoders import MODELS, AutoencoderComparison
 from variational_bnn.cli import commands
 from variational_bnn.datasets import digits
+from variational_bnn.experiments.autoencoder_comparison import AutoencoderComparison
+from variational_bnn.experiments.autoencoders import MODELS
 
 CHATTER = re.compile("oneDNN|cuda|warning|absl|tensorrt|AVX|Traceback", re.IGNORECASE)
-FIGURES = ["reconstructions", "latents", "loss", "spread", "spread_summary", "latent_grid"]
+FIGURES = ["reconstructions", "latents", "loss", "predictive_sd", "predictive_sd_summary", "latent_grid"]
 
 
 def _invoke(*arguments: str | Path) -> Result:

@@ -14,12 +14,12 @@ import pytest
 from click.testing import CliRunner
 
 from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.builders import build_weight_variation
 from variational_bnn.cli import commands
-from variational_bnn.comparison import Comparison, compare, default_network
 from variational_bnn.datasets import lecture, load, read_csv, uci
-from variational_bnn.likelihoods import Normal
-from variational_bnn.regions import split
+from variational_bnn.evaluation.regions import split
+from variational_bnn.experiments.comparison import Comparison, compare, default_network
+from variational_bnn.models.builders.weights import build_weight_variation
+from variational_bnn.models.likelihoods import Normal
 
 QUICK: dict[str, Any] = {"training": Training(steps=2), "num_samples": 2, "progress": False}
 GOOD = "a,b,y\n1,2,3\n2,3,5\n3,5,8\n4,4,9\n"

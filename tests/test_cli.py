@@ -20,8 +20,8 @@ from click.testing import CliRunner, Result
 
 from variational_bnn.base import ACTIVATIONS
 from variational_bnn.cli import commands
-from variational_bnn.comparison import Comparison
 from variational_bnn.datasets import DATASETS, IMAGES
+from variational_bnn.experiments.comparison import Comparison
 from variational_bnn.methods import METHODS
 
 CHATTER = re.compile("oneDNN|cuda|warning|absl|tensorrt|AVX|Traceback", re.IGNORECASE)

@@ -10,13 +10,13 @@ import pandas as pd
 import pytest
 
 from variational_bnn.base import REGIONS, Training
-from variational_bnn.comparison import Comparison, compare
 from variational_bnn.datasets import lecture
-from variational_bnn.report import verdicts
+from variational_bnn.experiments.comparison import Comparison, compare
+from variational_bnn.report.tables import verdicts
 
 WEIGHTS = ("reparameterization", "flipout", "local_reparameterization")
 SEEDS = range(3)
-LECTURE = dataclasses.replace(lecture(), fourfold=None)
+LECTURE = dataclasses.replace(lecture(), larger_sample=None)
 """Without what the contraction is measured with: half the fits."""
 
 
@@ -66,7 +66,7 @@ def test_uncertain_weights_know_beyond_the_data_and_not_between(trained: Compari
     summary = trained.table.set_index("method").loc[method]
     assert summary["beyond_near"] > 10
     assert summary["between_near"] < 1
-    assert summary["growth"] > 0
+    assert summary["growth_exponent"] > 0
     (verdict,) = (line for line in verdicts(trained.table) if line.startswith(f"{method}: "))
     said = re.findall(r"(\S+) \[[^]]*\] times as much (\w+) the data", verdict)
     assert said == [(f"{summary[f'{region}_near']:.2g}", region) for region in ("between", "beyond")]
@@ -88,7 +88,7 @@ def test_the_three_estimators_agree_since_they_share_a_posterior_family(trained:
 
 def test_stochastic_units_are_measured_and_named_for_what_they_are(trained: Comparison) -> None:
     rows = _rows(trained, "hidden")
-    measures = ["epistemic_variance", "aleatoric_variance", "growth", "train_rmse"]
+    measures = ["epistemic_variance", "aleatoric_variance", "growth_exponent", "train_rmse"]
     assert np.isfinite(rows[measures]).all(axis=None)
     assert (rows["epistemic_variance"] > 0).all()
     assert rows["train_rmse"].max() < 7.4 / 2  # It fits, though less well than the others.

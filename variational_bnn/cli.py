@@ -14,16 +14,16 @@ import click
 from rich.console import Console
 
 from variational_bnn.base import ACTIVATIONS, Dataset, Network, Training
-from variational_bnn.checks import require
+from variational_bnn.base.checks import require
 from variational_bnn.datasets import DATASETS, IMAGES, load, load_images
-from variational_bnn.regions import split
-from variational_bnn.results import read_settings
+from variational_bnn.evaluation.regions import split
+from variational_bnn.experiments.directory import read_settings
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from variational_bnn.autoencoders import AutoencoderComparison
-    from variational_bnn.comparison import Comparison
+    from variational_bnn.experiments.autoencoder_comparison import AutoencoderComparison
+    from variational_bnn.experiments.comparison import Comparison
 
 RESULTS = Path("variational-bnn-results")
 SPLIT_SEED = 0
@@ -100,7 +100,7 @@ def compare(**options: Any) -> None:
         require(options["seeds"] >= 1, f"--seeds must be >= 1, got {options['seeds']}")
         out = options["out"] or RESULTS / _as_file_name(dataset.name)
         with Console(stderr=True).status("starting TensorFlow"):
-            from variational_bnn import comparison
+            from variational_bnn.experiments import comparison
 
         with _resumable(out):
             found = comparison.compare(
@@ -170,8 +170,8 @@ def list_() -> None:
 @click.argument("directory", type=click.Path(path_type=Path))
 def plot(directory: Path) -> None:
     """Draw the figures of DIRECTORY again, from its rows."""
-    from variational_bnn.autoencoders import KIND, AutoencoderComparison
-    from variational_bnn.comparison import Comparison
+    from variational_bnn.experiments.autoencoder_comparison import KIND, AutoencoderComparison
+    from variational_bnn.experiments.comparison import Comparison
 
     with _one_line():
         if read_settings(directory).get("kind") == KIND:
@@ -191,8 +191,8 @@ def _as_file_name(name: str) -> str:
 
 
 def _network(dataset: Dataset, options: dict[str, Any]) -> Network:
-    from variational_bnn.comparison import default_network
-    from variational_bnn.likelihoods import Normal
+    from variational_bnn.experiments.comparison import default_network
+    from variational_bnn.models.likelihoods import Normal
 
     default = default_network(dataset)
     units = [text.strip() for text in options["hidden_units"].split(",") if text.strip()]
@@ -221,7 +221,7 @@ def _number(name: str, text: str) -> float:
 
 def _show(found: Comparison, directory: Path) -> None:
     """Print the table and the verdicts, and save the figures."""
-    from variational_bnn.report import failures, legend, tables, verdicts
+    from variational_bnn.report.tables import failures, legend, tables, verdicts
 
     about = found.settings["dataset"]
     seeds = found.results["seed"].nunique()
@@ -234,7 +234,7 @@ def _show(found: Comparison, directory: Path) -> None:
 
 def _show_autoencoders(found: AutoencoderComparison, directory: Path) -> None:
     """Print the tables and the verdicts, and save the figures."""
-    from variational_bnn.autoencoders.report import LEGEND, failures, tables, verdicts
+    from variational_bnn.report.autoencoder_tables import LEGEND, failures, tables, verdicts
 
     require(len(found.results) > 0, f"{directory} holds no finished cells")
     about = found.settings["images"]

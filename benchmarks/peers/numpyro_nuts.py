@@ -49,7 +49,7 @@ def main(problem_path: str, answer_path: str) -> None:
         chain_method=chain_method,
         progress_bar=False,
     )
-    x, y, queries = (jnp.asarray(problem[name]) for name in ("x", "y", "queries"))
+    x, y, queries = (jnp.asarray(problem[name]) for name in ("x", "y", "query_points"))
     of_draws = jax.jit(jax.vmap(jax.vmap(lambda z: outputs(z, queries)[:, 0])))
     compiling: list[float] = []
     jax.monitoring.register_event_duration_secs_listener(

@@ -5,22 +5,11 @@ into what the model does not know (epistemic) and what it takes for noise (aleat
 `Result`. No TensorFlow here.
 """
 
-from variational_bnn.base.constants import (
-    ACTIVATIONS,
-    BETWEEN,
-    BEYOND,
-    LEVELS,
-    MAX_R_HAT,
-    MIN_ESS,
-    NEAR,
-    REGIONS,
-    TAU,
-)
+from variational_bnn.base.constants import ACTIVATIONS, BETWEEN, BEYOND, LEVELS, MAX_R_HAT, MIN_ESS, NEAR, REGIONS, TAU
 from variational_bnn.base.dataset import Dataset
 from variational_bnn.base.method import Diagnostics, Method, Posterior, Training, require_fit
 from variational_bnn.base.network import Likelihood, Network, require_likelihood, require_network, require_prior
 from variational_bnn.base.predictive import Predictive
-from variational_bnn.base.result import Result
 
 __all__ = [
     "ACTIVATIONS",
@@ -39,7 +28,6 @@ __all__ = [
     "Network",
     "Posterior",
     "Predictive",
-    "Result",
     "Training",
     "require_fit",
     "require_likelihood",

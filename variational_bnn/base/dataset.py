@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from variational_bnn.base.checks import Array, finite_table, is_positive, require, require_known
 from variational_bnn.base.constants import LARGEST, REGIONS
-from variational_bnn.checks import Array, finite_table, is_positive, require, require_known
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,7 +27,7 @@ class Dataset:
         y_test: Held-out targets `[M, D]`, or None.
         test_regions: `[M]` strings of `REGIONS`, where the split put each held-out row; None without such rows.
         noise_scale: Standard deviation of the noise in y where it is known, in its units, or None.
-        fourfold: Four times as many rows from the same source, to measure the contraction of a posterior with; None
+        larger_sample: Four times as many rows from the same source, to measure the contraction of a posterior with; None
             where the data cannot be made larger.
 
     Raises:
@@ -45,7 +45,7 @@ class Dataset:
     y_test: Array | None = None
     test_regions: npt.NDArray[np.str_] | None = None
     noise_scale: float | None = None
-    fourfold: Dataset | None = None
+    larger_sample: Dataset | None = None
 
     def __post_init__(self) -> None:
         """Check the tables and give unnamed columns their names."""
@@ -67,7 +67,7 @@ class Dataset:
                 require(high < LARGEST, f"{kind} {name!r} is too large to be standardised: {high:g}")
                 constant = values.min() == values.max()
                 require(not constant, f"{kind} {name!r} is constant over the training rows (always {values[0]:g})")
-        self._check_fourfold()
+        self._check_larger_sample()
         known = self.noise_scale is None or is_positive(self.noise_scale)
         require(known, f"noise_scale must be None or > 0, got {self.noise_scale!r}")
         if self.x_test is not None:
@@ -93,15 +93,15 @@ class Dataset:
             bad = y[~np.isin(y, np.arange(count))]
             require(not bad.size, f"{name} must hold the numbers 0 to {count - 1} of classes, got {bad[:1].tolist()}")
 
-    def _check_fourfold(self) -> None:
-        more = self.fourfold
-        require(more is None or isinstance(more, Dataset), f"fourfold must be a Dataset or None, got {more!r}")
+    def _check_larger_sample(self) -> None:
+        more = self.larger_sample
+        require(more is None or isinstance(more, Dataset), f"larger_sample must be a Dataset or None, got {more!r}")
         if more is not None:
             (rows, features), outputs = self.x.shape, self.y.shape[1]
             wanted, got = ([4 * rows, features], [4 * rows, outputs]), (list(more.x.shape), list(more.y.shape))
-            require(got == wanted, f"fourfold must have x and y of shape {wanted}, got {got}")
+            require(got == wanted, f"larger_sample must have x and y of shape {wanted}, got {got}")
             classes, there = list(self.class_names), list(more.class_names)
-            require(there == classes, f"fourfold must have the class_names {classes}, got {there}")
+            require(there == classes, f"larger_sample must have the class_names {classes}, got {there}")
 
     def _check_held_out(self) -> None:
         require(

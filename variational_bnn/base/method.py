@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from variational_bnn.base.checks import Array, Floats, is_positive, require, require_count
 from variational_bnn.base.dataset import Dataset
 from variational_bnn.base.network import Network
 from variational_bnn.base.predictive import Predictive
-from variational_bnn.checks import Array, Floats, is_positive, require, require_count
 
 
 def require_fit(network: Network, dataset: Dataset) -> None:
@@ -20,7 +20,7 @@ def require_fit(network: Network, dataset: Dataset) -> None:
     kind = f"a Categorical likelihood of the dataset's {count} classes" if count else "a likelihood of numbers"
     fits = getattr(likelihood, "num_classes", 0) == count
     require(fits, f"network must have {kind}, got {likelihood!r}")
-    more = dataset.fourfold
+    more = dataset.larger_sample
     for y in (dataset.y, dataset.y_test, None if more is None else more.y):
         if y is not None:
             likelihood.require_targets(y)

@@ -6,8 +6,8 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
+from variational_bnn.base.checks import Array, Floats, is_positive, require, require_count, require_known, require_sizes
 from variational_bnn.base.constants import ACTIVATIONS
-from variational_bnn.checks import Array, Floats, is_positive, require, require_count, require_known, require_sizes
 
 
 @runtime_checkable

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from variational_bnn.base.checks import Array, Floats, finite_table, flattened, require, require_count, require_seed
 from variational_bnn.base.constants import TAU
-from variational_bnn.checks import Array, Floats, finite_table, flattened, require, require_count, require_seed
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

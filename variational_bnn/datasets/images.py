@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from variational_bnn.base import BEYOND, NEAR, Dataset
-from variational_bnn.checks import Array, require
-from variational_bnn.datasets._downloads import copy_of, download
+from variational_bnn.base.checks import Array, require
+from variational_bnn.datasets.downloads import copy_of, download
 
 _KEYS = ("x_train", "y_train", "x_test", "y_test")
 _MNIST = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from variational_bnn.base import Dataset
-from variational_bnn.checks import Array, require_count
+from variational_bnn.base.checks import Array, require_count
 
 _NOISE = 1.0
 _X = np.delete(np.linspace(-0.5, 0.5, 32), slice(10, 22))
@@ -26,7 +26,7 @@ def lecture() -> Dataset:
 
     Four times as many are from the formula, `lecture_sample(80, seed=0)`.
     """
-    return _dataset("lecture", _X, _Y, fourfold=_sample(4 * len(_X), seed=0))
+    return _dataset("lecture", _X, _Y, larger_sample=_sample(4 * len(_X), seed=0))
 
 
 def lecture_sample(num_examples: int, seed: int) -> Dataset:
@@ -43,18 +43,18 @@ def lecture_sample(num_examples: int, seed: int) -> Dataset:
         ValueError: If `num_examples` is not a whole number of at least 2.
     """
     require_count("num_examples", num_examples)
-    return _sample(num_examples, seed, fourfold=_sample(4 * num_examples, seed + 1))
+    return _sample(num_examples, seed, larger_sample=_sample(4 * num_examples, seed + 1))
 
 
-def _sample(num_examples: int, seed: int, fourfold: Dataset | None = None) -> Dataset:
+def _sample(num_examples: int, seed: int, larger_sample: Dataset | None = None) -> Dataset:
     left = np.linspace(_X[0], _X[9], (num_examples + 1) // 2)
     right = -np.linspace(_X[0], _X[9], num_examples // 2)[::-1]
     x = np.concatenate([left, right])
     noise = np.random.default_rng(seed).normal(scale=_NOISE, size=num_examples)
-    return _dataset(f"lecture_{num_examples}_{seed}", x, 10 * np.sin(2 * np.pi * x) + noise, fourfold)
+    return _dataset(f"lecture_{num_examples}_{seed}", x, 10 * np.sin(2 * np.pi * x) + noise, larger_sample)
 
 
-def _dataset(name: str, x: Array, y: Array, fourfold: Dataset | None) -> Dataset:
+def _dataset(name: str, x: Array, y: Array, larger_sample: Dataset | None) -> Dataset:
     return Dataset(
         name=name,
         x=x[:, None],
@@ -62,5 +62,5 @@ def _dataset(name: str, x: Array, y: Array, fourfold: Dataset | None) -> Dataset
         feature_names=("x",),
         target_names=("y",),
         noise_scale=_NOISE,
-        fourfold=fourfold,
+        larger_sample=larger_sample,
     )

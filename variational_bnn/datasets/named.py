@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from variational_bnn.base import Dataset
-from variational_bnn.checks import require
+from variational_bnn.base.checks import require
 from variational_bnn.datasets.images import digits, labelled
 from variational_bnn.datasets.lecture import lecture
 from variational_bnn.datasets.tables import column_names, read_csv

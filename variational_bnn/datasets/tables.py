@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from variational_bnn.base import Dataset
-from variational_bnn.checks import Array, require
+from variational_bnn.base.checks import Array, require
 
 
 def read_csv(path: str | Path, target: str, name: str | None = None, *, classes: bool | None = None) -> Dataset:

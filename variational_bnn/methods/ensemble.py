@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.methods._fitting import FittedPosterior, Problem
-from variational_bnn.methods._optimising import optimise
-from variational_bnn.networks import sampled_model
+from variational_bnn.methods.fitting import FittedPosterior, Problem
+from variational_bnn.methods.optimisation import optimise
+from variational_bnn.models.whole_networks import sampled_model
 
 
 def ensemble(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:
@@ -14,7 +14,7 @@ def ensemble(dataset: Dataset, network: Network, training: Training, seed: int) 
     Lakshminarayanan, Pritzel & Blundell 2017, arXiv 1612.01474, without adversarial examples.
 
     Raises:
-        FailedError: If the loss is not finite at the end.
+        FitError: If the loss is not finite at the end.
         ValueError: If the network does not fit the dataset.
     """
     problem = Problem.of(dataset, network)

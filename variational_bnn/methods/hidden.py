@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.builders import build_hidden_variation
-from variational_bnn.methods._fitting import FittedPosterior, fit
+from variational_bnn.methods.fitting import FittedPosterior, fit
+from variational_bnn.models.builders.hidden import build_hidden_variation
 
 
 def hidden(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:

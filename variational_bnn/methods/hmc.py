@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from variational_bnn._keras import tf, tfp
 from variational_bnn.base import MAX_R_HAT, MIN_ESS, Dataset, Network, Training
-from variational_bnn.methods._chains import WINDOW, Window, log_posterior, run, windows
-from variational_bnn.methods._fitting import FailedError, FittedPosterior, Problem
+from variational_bnn.methods.chains import WINDOW, Window, log_posterior, run, windows
+from variational_bnn.methods.fitting import FitError, FittedPosterior, Problem
+from variational_bnn.models.backend import tf, tfp
 
 MAX_TREE_DEPTH = 10
 TARGET_ACCEPTANCE = 0.8
@@ -23,7 +23,7 @@ def hmc(dataset: Dataset, network: Network, training: Training, seed: int) -> Fi
     the warm-up the step size and each weight's mass are adapted, from all chains together.
 
     Raises:
-        FailedError: If, at the dataset's queries, R-hat of the functions is above 1.01 or their effective sample size
+        FitError: If, at the dataset's queries, R-hat of the functions is above 1.01 or their effective sample size
             below 400.
         ValueError: If the network does not fit the dataset.
     """
@@ -31,7 +31,7 @@ def hmc(dataset: Dataset, network: Network, training: Training, seed: int) -> Fi
     found = posterior.diagnostics
     assert found is not None
     if not (found.r_hat <= MAX_R_HAT and found.ess >= MIN_ESS):
-        raise FailedError(
+        raise FitError(
             f"not converged: R-hat {found.r_hat:.5g} (at most {MAX_R_HAT} wanted), effective sample size "
             f"{found.ess:.0f} (at least {MIN_ESS} wanted); more warm-up or draws may help",
             found,

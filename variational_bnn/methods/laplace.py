@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
-from variational_bnn._keras import tf
 from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.checks import Array, require
-from variational_bnn.likelihoods import MixtureNormal
-from variational_bnn.methods._fitting import FailedError, FittedPosterior, Problem
-from variational_bnn.methods._optimising import Weights, optimise
-from variational_bnn.networks import linearised_model
-from variational_bnn.weight_space import WeightSpace
+from variational_bnn.base.checks import Array, require
+from variational_bnn.methods.fitting import FitError, FittedPosterior, Problem
+from variational_bnn.methods.optimisation import Weights, optimise
+from variational_bnn.models.backend import tf
+from variational_bnn.models.likelihoods import MixtureNormal
+from variational_bnn.models.weight_space import WeightSpace
+from variational_bnn.models.whole_networks import linearised_model
 
 MAX_WEIGHTS = 5000
 """Their covariance is kept whole."""
@@ -29,7 +29,7 @@ def laplace(dataset: Dataset, network: Network, training: Training, seed: int) -
     1992; Immer, Korzepa & Bauer 2021, arXiv 2008.08216).
 
     Raises:
-        FailedError: If the loss is not finite at the end, or there are more than 5,000 weights.
+        FitError: If the loss is not finite at the end, or there are more than 5,000 weights.
         ValueError: If the network does not fit the dataset, or its likelihood is a mixture, whose KL divergence has no
             closed form.
     """
@@ -37,12 +37,12 @@ def laplace(dataset: Dataset, network: Network, training: Training, seed: int) -
     problem = Problem.of(dataset, network)
     space = problem.space
     if space.size > MAX_WEIGHTS:
-        raise FailedError(f"laplace wants at most {MAX_WEIGHTS} weights, got {space.size}")
+        raise FitError(f"laplace wants at most {MAX_WEIGHTS} weights, got {space.size}")
     (mode,) = optimise(problem, space.prior_draws(1, seed), training, seed, prior=True)
     try:
         lower = cholesky(np.eye(space.size) + _information(space, mode, problem.x), lower=True)
     except np.linalg.LinAlgError as error:
-        raise FailedError(f"singular: {error}") from error
+        raise FitError(f"singular: {error}") from error
     root = solve_triangular(lower, np.eye(space.size), lower=True).T
     return problem.posterior(linearised_model(problem.network, mode, root), space.size)
 

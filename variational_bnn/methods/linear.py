@@ -8,13 +8,12 @@ from typing import ClassVar
 
 import numpy as np
 
-from variational_bnn._keras import tf, tfd
 from variational_bnn.base import Dataset, Network, Predictive, Training
-from variational_bnn.checks import Array, require
-from variational_bnn.likelihoods import Normal
-from variational_bnn.methods._fitting import FailedError, Problem, Standardiser
-from variational_bnn.sampling import Functions
-from variational_bnn.weight_space import WeightSpace
+from variational_bnn.base.checks import Array, Float32Array, require
+from variational_bnn.methods.fitting import FitError, Problem, Standardiser
+from variational_bnn.models.backend import tf, tfd
+from variational_bnn.models.likelihoods import Normal
+from variational_bnn.models.weight_space import WeightSpace
 
 NOISE_PRIOR = 0.5, 0.5
 """Shape and rate of the inverse gamma prior of an unknown noise variance: worth one example, of variance one."""
@@ -28,7 +27,7 @@ def linear(dataset: Dataset, network: Network, training: Training, seed: int) ->
     standard units. Nothing is random but the draws (Bishop 2006, section 3.3; Murphy 2012, section 7.6).
 
     Raises:
-        FailedError: If the features are collinear, to rounding, and the prior is too wide to tell them apart.
+        FitError: If the features are collinear, to rounding, and the prior is too wide to tell them apart.
         ValueError: If the network does not fit the dataset, or its likelihood is not normal.
     """
     likelihood = network.likelihood
@@ -43,7 +42,7 @@ def linear(dataset: Dataset, network: Network, training: Training, seed: int) ->
     try:
         root = np.linalg.cholesky(np.linalg.inv(precision))
     except np.linalg.LinAlgError as error:
-        raise FailedError(f"singular: {error}") from error
+        raise FitError(f"singular: {error}") from error
     mean = root @ root.T @ (features.T @ y)
     shape, rate = NOISE_PRIOR
     return LinearPosterior(
@@ -145,5 +144,5 @@ class LinearPosterior:
         return density.log_prob(targets).numpy().sum(-1)
 
 
-def _with_one(x: Array | Functions) -> Array:
+def _with_one(x: Array | Float32Array) -> Array:
     return np.column_stack([x, np.ones(len(x))]).astype(np.float64)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 from scipy import stats
 
-from variational_bnn._keras import tf, tfp
 from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.methods._chains import WINDOW, Window, log_posterior, run, windows
-from variational_bnn.methods._fitting import FittedPosterior, Problem
+from variational_bnn.methods.chains import WINDOW, Window, log_posterior, run, windows
+from variational_bnn.methods.fitting import FittedPosterior, Problem
+from variational_bnn.models.backend import tf, tfp
 
 TARGET_ACCEPTANCE = 0.234
 """Optimal in many dimensions (Roberts, Gelman & Gilks 1997)."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from variational_bnn._keras import tf
 from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.builders import build_weight_variation
-from variational_bnn.layers import MeanFieldDense
-from variational_bnn.losses import stochastic_layers
-from variational_bnn.methods._fitting import FittedPosterior, Problem
+from variational_bnn.methods.fitting import FittedPosterior, Problem
+from variational_bnn.models.backend import tf
+from variational_bnn.models.builders.weights import build_weight_variation
+from variational_bnn.models.layers import MeanFieldDense
+from variational_bnn.models.losses import stochastic_layers
 
 
 def prior(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from variational_bnn._keras import tf
 from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.methods._chains import WINDOW, Window, log_posterior, run, windows
-from variational_bnn.methods._fitting import FailedError, FittedPosterior, Problem
-from variational_bnn.methods._optimising import batch_log_posterior, optimise
+from variational_bnn.methods.chains import WINDOW, Window, log_posterior, run, windows
+from variational_bnn.methods.fitting import FitError, FittedPosterior, Problem
+from variational_bnn.methods.optimisation import batch_log_posterior, optimise
+from variational_bnn.models.backend import tf
 
 DECAY = 0.55
 """Power of the steps' decay: between 1/2 and 1, so that they add up to infinity and their squares do not."""
@@ -26,7 +26,7 @@ def sgld(dataset: Dataset, network: Network, training: Training, seed: int) -> F
     NaN. After the warm-up e stays as it is, so that all draws count the same.
 
     Raises:
-        FailedError: If the chains diverge.
+        FitError: If the chains diverge.
         ValueError: If the network does not fit the dataset.
     """
     return run(_langevin, dataset, Problem.of(dataset, network), training, seed)
@@ -66,7 +66,7 @@ def _langevin(problem: Problem, training: Training, seed: int) -> Iterator[Windo
         found = window(tf.constant(z), start, tf.constant([seed % 2**31, number]))
         states, densities = (value.numpy() for value in found)
         if not np.isfinite(densities).all():
-            raise FailedError("diverged: the log density of a chain became infinite or NaN")
+            raise FitError("diverged: the log density of a chain became infinite or NaN")
         yield Window(z=states, log_density=densities, acceptance=np.nan)
         z = states[-1]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.builders import build_weight_variation
-from variational_bnn.methods._fitting import FittedPosterior, fit
+from variational_bnn.methods.fitting import FittedPosterior, fit
+from variational_bnn.models.builders.weights import build_weight_variation
 
 
 def reparameterization(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:

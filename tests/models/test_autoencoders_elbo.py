@@ -1,0 +1,253 @@
+"""The loss of a variational autoencoder is the negative evidence lower bound: `evaluate` and `fit` against NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import by_hand
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from variational_bnn.base import Likelihood, Network
+from variational_bnn.models import layers
+from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
+from variational_bnn.models.builders.autoencoders import build_autoencoder, build_variational_autoencoder
+from variational_bnn.models.likelihoods import Bernoulli, MixtureNormal, Normal
+from variational_bnn.models.losses import KLAnnealing, negative_log_likelihood
+
+N, SHAPE = 25, (3, 2)
+RNG = np.random.default_rng(0)
+X = RNG.choice([0.0, 0.3, 1.0], size=(N, *SHAPE)).astype(np.float32)
+LIKELIHOODS = {
+    "bernoulli": Bernoulli(),
+    "heteroscedastic": Normal(),
+    "learned": Normal(scale="learned"),
+    "known": Normal(scale=0.7),
+    "mixture": MixtureNormal(num_components=3),
+}
+WEIGHTS = ("point", *by_hand.ESTIMATORS)
+BUILDERS = {"ae": build_autoencoder, "vae": build_variational_autoencoder}
+LATENT_SHIFT = np.log(np.expm1(1.0))  # So that the latents' scale starts about at 1.
+Terms = dict[str, float]
+
+
+def network_of(likelihood: Likelihood | None = None, **fields: Any) -> AutoencoderNetwork:
+    settings = {"image_shape": SHAPE, "encoder_units": (5,), "decoder_units": (4, 5), "activation": "tanh"}
+    return AutoencoderNetwork(likelihood=likelihood or Bernoulli(), **{**settings, **fields})
+
+
+def build(kind: str, network: AutoencoderNetwork, optimizer: Any = "sgd", **settings: Any) -> Any:
+    """A compiled model whose variables are all over the place."""
+    model = BUILDERS[kind](network, N, seed=0, **settings)
+    by_hand.spread(model)
+    model.compile(optimizer, loss=negative_log_likelihood)
+    return model
+
+
+def halves(network: AutoencoderNetwork) -> dict[str, Network]:
+    """What each half would be as a network of its own; its likelihood, where it has none, does not matter."""
+    common = {name: getattr(network, name) for name in ("activation", "prior_scale", "scale_prior_by_fan_in")}
+    size, pixels = network.latent_size, int(np.prod(network.image_shape))
+    ends = {"encoder": (pixels, network.encoder_units, size, Bernoulli())}
+    ends["decoder"] = (size, network.decoder_units, pixels, network.likelihood)
+    return {
+        name: Network(input_shape=(first,), hidden_units=units, output_size=last, likelihood=likelihood, **common)
+        for name, (first, units, last, likelihood) in ends.items()
+    }
+
+
+def mean_weights(half: Any, layer: str) -> Any:
+    """A layer's kernel and bias, or their posterior's means."""
+    if "posterior_loc" not in by_hand.variables(half, layer):
+        return by_hand.variables(half, layer).values()
+    return (loc for loc, _ in by_hand.posterior(half, layer).values())
+
+
+def through(model: Any, network: AutoencoderNetwork, half: str, values: by_hand.Array, weights: Any) -> by_hand.Array:
+    """What the last layer of a half puts out for `[..., N, in]`, by `weights(half, layer)`."""
+    names = by_hand.layer_names(halves(network)[half])
+    for name in names:
+        kernel, bias = weights(model.get_layer(half), name)
+        values = np.einsum("...i,...io->...o", values, kernel) + bias
+        values = values if name == names[-1] else by_hand.ACTIVATIONS[network.activation](values)
+    return values
+
+
+def latents_of(code: by_hand.Array) -> tuple[by_hand.Array, by_hand.Array]:
+    """Mean and standard deviation of the latents."""
+    loc, raw = np.split(code, 2, axis=-1)
+    return loc, by_hand.POSTERIOR_FLOOR + by_hand.softplus(raw + LATENT_SHIFT)
+
+
+def pixels_nll(model: Any, network: AutoencoderNetwork, outputs: by_hand.Array, x: by_hand.Array) -> by_hand.Array:
+    """-log p(image given what the decoder's last layer puts out) `[..., N]`."""
+    flat = x.reshape(len(x), -1).astype(np.float64)
+    if getattr(network.likelihood, "scale", None) == "learned":
+        raw = by_hand.variables(model.get_layer("decoder"), "pixels")["shared"]
+        return by_hand.normal_nll(flat, outputs, by_hand.LIKELIHOOD_FLOOR + by_hand.softplus(raw))
+    return by_hand.row_nll(None, halves(network)["decoder"], outputs, np.broadcast_to(flat, (*outputs.shape[:-1], 6)))
+
+
+def weights_kl(model: Any, network: AutoencoderNetwork) -> float:
+    """KL of all weights that are uncertain."""
+    found = 0.0
+    for name, half in halves(network).items():
+        if "posterior_loc" in by_hand.variables(model.get_layer(name), "parameters"):
+            found += by_hand.weights_kl(model.get_layer(name), half)
+    return found
+
+
+def terms_of(kind: str, model: Any, network: AutoencoderNetwork, x: by_hand.Array, noise: Any = 0.0) -> Terms:
+    """The mean nll and the KLs, where each weight is its mean and z = mean + sd * noise."""
+    code = through(model, network, "encoder", x.reshape(len(x), -1).astype(np.float64), mean_weights)
+    found = {}
+    if kind == "vae":
+        loc, scale = latents_of(code)
+        code, found["kl_latents"] = loc + scale * noise, by_hand.normal_kl(loc, scale, 1.0).sum(-1).mean()
+    if weights := weights_kl(model, network) / N:
+        found["kl_weights"] = weights
+    outputs = through(model, network, "decoder", code, mean_weights)
+    return {"nll": pixels_nll(model, network, outputs, x).mean(), **found}
+
+
+def logs_of(terms: Terms, kl_weight: float = 1.0) -> Terms:
+    """What Keras must show: the sum of all, and the KLs apart if there are two kinds."""
+    kl = terms.get("kl_latents", 0.0) + terms.get("kl_weights", 0.0)
+    shown = terms if len(terms) == 3 else {"nll": terms["nll"]}
+    return {"loss": terms["nll"] + kl_weight * kl, **shown, "kl": kl}
+
+
+@pytest.fixture
+def no_noise() -> Iterator[None]:
+    """Every draw is its mean, so that NumPy can say what it is; posterior scales stay what they are in the KL."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layers, "_noise", lambda shape, seed, dtype: tf.zeros(shape, dtype))
+        yield
+
+
+CASES = [("vae", "point", name) for name in LIKELIHOODS]
+CASES += [("vae", weights, "bernoulli") for weights in by_hand.ESTIMATORS]
+CASES += [
+    ("vae", "flipout", "mixture"),
+    ("ae", "local_reparameterization", "heteroscedastic"),
+    ("ae", "point", "mixture"),
+]
+
+
+@pytest.mark.parametrize(("kind", "weights", "name"), CASES)
+def test_evaluate_agrees_with_numpy_for_every_batch_size(kind: str, weights: str, name: str, no_noise: None) -> None:
+    network = network_of(LIKELIHOODS[name], prior_scale=1.5)
+    model = build(kind, network, weights=weights)
+    terms = terms_of(kind, model, network, X)
+    assert ("kl_latents" in terms, "kl_weights" in terms) == (kind == "vae", weights != "point")
+    for batch_size in (7, 64):
+        logs = model.evaluate(X, X, batch_size=batch_size, verbose=0, return_dict=True)
+        assert logs == pytest.approx(logs_of(terms), rel=1e-5)
+    for part in terms:  # The controls: neither a term less nor one twice would pass.
+        assert logs["loss"] != pytest.approx(logs["loss"] + terms[part], rel=1e-3)
+    turned = terms_of(kind, model, network, X[::-1])["nll"]
+    assert logs["nll"] == pytest.approx(turned, rel=1e-5), "the order is nothing"
+    assert logs["nll"] != pytest.approx(terms_of(kind, model, network, 1 - X)["nll"], rel=1e-3), "the images are"
+
+
+@pytest.mark.parametrize(
+    ("kind", "weights"), [("vae", "point"), ("vae", "local_reparameterization"), ("ae", "flipout")]
+)
+def test_fit_shows_the_same_numbers(kind: str, weights: str, no_noise: None) -> None:
+    network = network_of()
+    model = build(kind, network, tf_keras.optimizers.SGD(0.0), weights=weights)
+    wanted = logs_of(terms_of(kind, model, network, X))
+    for batch_size in (1, 7):
+        logs = model.fit(X, X, batch_size=batch_size, verbose=0).history
+        assert {name: value for name, (value,) in logs.items()} == pytest.approx(wanted, rel=1e-5)
+
+
+def test_each_half_may_have_its_own_kind_of_weights(no_noise: None) -> None:
+    """The lecture's autoencoder with uncertain weights: a probabilistic encoder, a deterministic decoder."""
+    network, found = network_of(), {}
+    for first, second in (("flipout", "point"), ("point", "local_reparameterization")):
+        model = build("vae", network, weights=first, decoder_weights=second)
+        terms = terms_of("vae", model, network, X)
+        assert model.evaluate(X, X, verbose=0, return_dict=True) == pytest.approx(logs_of(terms), rel=1e-5)
+        found[first] = terms["kl_weights"]
+    assert found["flipout"] != pytest.approx(found["point"], rel=0.01)
+
+
+def test_beta_weighs_the_kl_of_latents_and_of_weights(no_noise: None) -> None:
+    network = network_of()
+    model = build("vae", network, weights="flipout", kl_weight=0.25)
+    terms = terms_of("vae", model, network, X)
+    logs = model.evaluate(X, X, verbose=0, return_dict=True)
+    assert logs == pytest.approx(logs_of(terms, kl_weight=0.25), rel=1e-5)
+    for part in ("kl_latents", "kl_weights"):
+        assert logs["loss"] != pytest.approx(logs["loss"] + 0.75 * terms[part], rel=1e-3), "the other term alone"
+
+
+def test_annealing_raises_the_weight_of_both(no_noise: None) -> None:
+    network = network_of()
+    model = build("vae", network, tf_keras.optimizers.SGD(0.0), weights="flipout")
+    terms = terms_of("vae", model, network, X)
+    logs = model.fit(X, X, epochs=4, batch_size=10, verbose=0, callbacks=[KLAnnealing(2, start=0.2)]).history
+    weights = np.array([0.2, 0.6, 1.0, 1.0])
+    np.testing.assert_allclose(logs["loss"], terms["nll"] + weights * (terms["kl_latents"] + terms["kl_weights"]), 1e-5)
+    np.testing.assert_allclose(logs["kl_latents"], terms["kl_latents"], 1e-5)
+    np.testing.assert_allclose(logs["kl_weights"], terms["kl_weights"], 1e-5)
+
+
+@pytest.mark.parametrize("field", [{"scale_prior_by_fan_in": False}, {"prior_scale": 3.0}])
+def test_the_prior_of_the_weights_is_the_networks(field: dict[str, Any], no_noise: None) -> None:
+    network = network_of(**field)
+    model = build("vae", network, weights="reparameterization")
+    kl = model.evaluate(X, X, verbose=0, return_dict=True)["kl_weights"]
+    assert kl == pytest.approx(weights_kl(model, network) / N, rel=1e-5)
+    assert kl != pytest.approx(weights_kl(model, network_of()) / N, rel=1e-2)
+
+
+def test_the_noise_of_the_latents_is_that_of_the_seed_and_the_number_of_draws_so_far() -> None:
+    network = network_of()
+    model = build("vae", network)
+    seed, nll = model.get_layer("latents").noise_seed, []
+    for draw, start in enumerate(range(0, N, 7)):
+        noise = tf.random.stateless_normal([len(X[start : start + 7]), 2], tf.constant([seed, draw + 1], tf.int64))
+        nll += [terms_of("vae", model, network, X[start : start + 7], noise.numpy())["nll"]] * len(noise)
+    wanted = {**terms_of("vae", model, network, X), "nll": np.mean(nll)}
+    assert model.evaluate(X, X, batch_size=7, verbose=0, return_dict=True) == pytest.approx(logs_of(wanted), rel=1e-5)
+    again = model.evaluate(X, X, batch_size=7, verbose=0, return_dict=True)
+    assert again["nll"] != pytest.approx(wanted["nll"], rel=1e-4), "the draws go on"
+
+
+def _sampled_nll(model: Any, network: AutoencoderNetwork, count: int) -> by_hand.Array:
+    """The images' mean nll of each of so many draws of weights and latents, a draw for each image apart."""
+    rng = np.random.default_rng(1)
+
+    def drawn(half: Any, layer: str) -> Any:
+        if "posterior_loc" not in by_hand.variables(half, layer):
+            return by_hand.variables(half, layer).values()
+        return (q[0] + q[1] * rng.normal(size=(count, N, *q[0].shape)) for q in by_hand.posterior(half, layer).values())
+
+    flat = np.broadcast_to(X.reshape(N, -1), (count, N, 6)).astype(np.float64)
+    loc, scale = latents_of(through(model, network, "encoder", flat, drawn))
+    outputs = through(model, network, "decoder", loc + scale * rng.normal(size=loc.shape), drawn)
+    return pixels_nll(model, network, outputs, X).mean(-1)
+
+
+@pytest.mark.parametrize("weights", ["point", "flipout"])
+def test_the_noisy_nll_has_the_expectation_that_numpy_finds_by_draws_of_its_own(weights: str) -> None:
+    network = network_of()
+    model = build("vae", network, weights=weights)
+    data = tf.data.Dataset.from_tensors((X, X)).repeat()
+    logs = [model.evaluate(data, steps=50, verbose=0, return_dict=True) for _ in range(20)]
+    found, wanted = np.array([log["nll"] for log in logs]), _sampled_nll(model, network, 4000)
+    error = np.hypot(found.std() / np.sqrt(19), wanted.std() / np.sqrt(len(wanted)))
+    assert abs(found.mean() - wanted.mean()) < 4 * error
+    terms = terms_of("vae", model, network, X)
+    assert abs(found.mean() - terms["nll"]) > 10 * error, "the control: without noise it is another number"
+    kl = terms["kl_latents"] + terms.get("kl_weights", 0.0)
+    if weights == "point":
+        np.testing.assert_allclose([log["loss"] - log["nll"] for log in logs], kl, rtol=1e-4)
+    else:
+        np.testing.assert_allclose([log["kl_weights"] for log in logs], terms["kl_weights"], rtol=1e-5)
+        assert np.mean([log["kl_latents"] for log in logs]) != pytest.approx(terms["kl_latents"], rel=1e-3)

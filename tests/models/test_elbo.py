@@ -1,0 +1,119 @@
+"""The loss is the negative evidence lower bound per example: `evaluate` and `fit` against NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import by_hand
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from variational_bnn.base import Likelihood, Network
+from variational_bnn.models import layers
+from variational_bnn.models.likelihoods import Bernoulli, Categorical, MixtureNormal, Normal
+from variational_bnn.models.losses import KLAnnealing, negative_log_likelihood
+
+N = 25
+RNG = np.random.default_rng(0)
+X, Y = RNG.normal(size=(N, 3)).astype(np.float32), RNG.normal(size=(N, 2)).astype(np.float32)
+GREY, LABELS = RNG.choice([0.0, 0.3, 1.0], size=(N, 2)).astype(np.float32), RNG.integers(4, size=(N, 1))
+LIKELIHOODS = {
+    "heteroscedastic": (Normal(), Y),
+    "learned": (Normal(scale="learned"), Y),
+    "known": (Normal(scale=0.1), Y),
+    "mixture": (MixtureNormal(num_components=3), Y),
+    "bernoulli": (Bernoulli(), GREY),
+    "categorical": (Categorical(num_classes=4), LABELS),
+}
+Case = tuple[str, Network, Any, np.ndarray]
+
+
+def _network(likelihood: Likelihood, **fields: Any) -> Network:
+    settings = {"input_shape": (3,), "output_size": 2, "hidden_units": (5, 4), "activation": "tanh", **fields}
+    return Network(likelihood=likelihood, **settings)
+
+
+def _case(kind: str, name: str) -> Case:
+    """Kind, network, a compiled model whose variables are all over the place, and targets."""
+    likelihood, y = LIKELIHOODS[name]
+    network = _network(likelihood, output_size=y.shape[1], prior_scale=1.5)
+    model = by_hand.build(kind, network, N)
+    by_hand.spread(model)
+    model.compile(tf_keras.optimizers.SGD(0.0), loss=negative_log_likelihood)
+    return kind, network, model, y
+
+
+@pytest.fixture(scope="module")
+def no_noise() -> Iterator[None]:
+    """Every draw is its mean, so that NumPy can say what it is; posterior scales stay what they are in the KL."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(layers, "_noise", lambda shape, seed, dtype: tf.zeros(shape, dtype))
+        yield
+
+
+@pytest.fixture(scope="module", params=[f"{k} {name}" for k in by_hand.KINDS for name in LIKELIHOODS])
+def case(request: pytest.FixtureRequest, no_noise: None) -> Case:
+    """Every kind with every likelihood."""
+    return _case(*request.param.split())
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 7, 25, 64])
+def test_evaluate_agrees_with_numpy_for_every_batch_size(case: Case, batch_size: int) -> None:
+    kind, network, model, y = case
+    nll, kl = by_hand.nll_and_kl(kind, model, network, X, y, N)
+    logs = model.evaluate(X, y, batch_size=batch_size, verbose=0, return_dict=True)
+    assert logs == pytest.approx({"loss": nll.mean() + kl, "nll": nll.mean(), "kl": kl}, rel=1e-5)
+    assert (kl == 0) == (kind == "output")
+    turned, _ = by_hand.nll_and_kl(kind, model, network, X, y[::-1], N)
+    assert logs["nll"] != pytest.approx(turned.mean(), rel=1e-4), "other targets have another density"
+
+
+@pytest.mark.parametrize("name", ["heteroscedastic", "mixture", "bernoulli", "categorical"])
+@pytest.mark.parametrize("kind", by_hand.KINDS)
+def test_fit_shows_the_same_numbers_and_sample_weights_multiply_the_nll(kind: str, name: str, no_noise: None) -> None:
+    _, network, model, y = _case(kind, name)
+    weights = np.arange(N) / 5
+    nll, kl = by_hand.nll_and_kl(kind, model, network, X, y, N)
+    wanted = {"loss": (weights * nll).mean() + kl, "nll": (weights * nll).mean(), "kl": kl}
+    for batch_size in (7, 64):
+        logs = model.fit(X, y, sample_weight=weights, batch_size=batch_size, verbose=0).history
+        assert {name: value for name, (value,) in logs.items()} == pytest.approx(wanted, rel=1e-5)
+    assert model.evaluate(X, y, sample_weight=weights, verbose=0, return_dict=True) == pytest.approx(wanted, rel=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["flipout", "hidden"])
+def test_annealing_raises_the_weight_of_the_kl_and_leaves_the_kl(kind: str, no_noise: None) -> None:
+    network = _network(Normal())
+    model = by_hand.build(kind, network, N)
+    by_hand.spread(model)
+    model.compile(tf_keras.optimizers.SGD(0.0), loss=negative_log_likelihood)
+    nll, kl = by_hand.nll_and_kl(kind, model, network, X, Y, N)
+    annealing = KLAnnealing(4, start=0.2, end=1.0)
+    logs = model.fit(X, Y, epochs=6, batch_size=10, verbose=0, callbacks=[annealing]).history
+    weights = np.array([0.2, 0.4, 0.6, 0.8, 1.0, 1.0])
+    np.testing.assert_allclose(logs["loss"], nll.mean() + weights * kl, rtol=1e-5)
+    np.testing.assert_allclose(logs["kl"], kl, rtol=1e-5)
+    np.testing.assert_allclose(logs["nll"], nll.mean(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["reparameterization", "hidden"])
+def test_a_fixed_weight_of_the_kl_tempers_the_loss(kind: str, no_noise: None) -> None:
+    network = _network(Normal())
+    model = by_hand.build(kind, network, N, kl_weight=0.25)
+    model.compile("sgd", loss=negative_log_likelihood)
+    nll, kl = by_hand.nll_and_kl(kind, model, network, X, Y, N)
+    logs = model.evaluate(X, Y, verbose=0, return_dict=True)
+    assert logs == pytest.approx({"loss": nll.mean() + 0.25 * kl, "nll": nll.mean(), "kl": kl}, rel=1e-5)
+
+
+@pytest.mark.parametrize("field", ["scale_prior_by_fan_in", "prior_scale"])
+def test_the_prior_is_the_networks(field: str, no_noise: None) -> None:
+    network = _network(Normal(), **{field: {"scale_prior_by_fan_in": False, "prior_scale": 3.0}[field]})
+    model = by_hand.build("local_reparameterization", network, N)
+    model.compile("sgd", loss=negative_log_likelihood)
+    kl = model.evaluate(X, Y, verbose=0, return_dict=True)["kl"]
+    assert kl == pytest.approx(by_hand.weights_kl(model, network) / N, rel=1e-5)
+    assert kl != pytest.approx(by_hand.weights_kl(model, _network(Normal())) / N, rel=1e-2)

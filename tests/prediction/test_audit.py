@@ -1,0 +1,127 @@
+"""The audit says what a model is really trained on: the models of this package, and what cannot be audited."""
+
+from __future__ import annotations
+
+import by_hand
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from variational_bnn.base import Network
+from variational_bnn.models.likelihoods import Normal
+from variational_bnn.models.losses import KLAnnealing, negative_log_likelihood
+from variational_bnn.prediction.audit import ElboAudit, audit_elbo
+
+N = 40
+RNG = np.random.default_rng(1)
+X, Y = RNG.normal(size=(N, 3)), RNG.normal(size=(N, 2))
+NETWORK = Network(input_shape=(3,), output_size=2, hidden_units=(4,), activation="tanh", likelihood=Normal())
+FEW = {"num_samples": 5}
+
+
+@pytest.mark.parametrize("kind", by_hand.KINDS)
+def test_ours_has_the_right_kl_and_no_warning(kind: str) -> None:
+    model = by_hand.build(kind, NETWORK, N)
+    by_hand.spread(model)
+    audit = audit_elbo(model, X, Y, **FEW)
+    _, kl = by_hand.nll_and_kl(kind, model, NETWORK, X, Y, N)
+    assert audit.kl == pytest.approx(kl, rel=1e-5)
+    assert audit.penalty == pytest.approx(kl, rel=1e-5)
+    assert audit.temperature == pytest.approx(1.0)
+    assert audit.other == pytest.approx(0.0, abs=1e-6)
+    assert audit.elbo == -(audit.nll + audit.kl)
+    assert audit.warnings == ()
+
+
+@pytest.mark.parametrize("kind", by_hand.ESTIMATORS)
+def test_the_nll_of_a_linear_layer_with_known_noise_is_the_closed_form(kind: str) -> None:
+    sigma, samples = 0.7, 2000
+    network = Network(input_shape=(3,), output_size=2, hidden_units=(), likelihood=Normal(scale=sigma))
+    model = by_hand.build(kind, network, N)
+    by_hand.spread(model)
+    (kernel, kernel_sd), (bias, bias_sd) = by_hand.posterior(model, "parameters").values()
+    mean, variance = X @ kernel + bias, X**2 @ kernel_sd**2 + bias_sd**2
+    error = (Y - mean) ** 2 + variance
+    wanted = (0.5 * np.log(2 * np.pi * sigma**2) + error / (2 * sigma**2)).sum(-1).mean()
+    rng = np.random.default_rng(0)
+    kernels = kernel + kernel_sd * rng.normal(size=(5000, *kernel.shape))
+    functions = X @ kernels + bias + bias_sd * rng.normal(size=(5000, 1, 2))
+    one_draw = ((Y - functions) ** 2 / (2 * sigma**2)).sum(-1).mean(-1).std()
+    audit = audit_elbo(model, X, Y, num_samples=samples, seed=3)
+    assert abs(audit.nll - wanted) < 4 * one_draw / np.sqrt(samples)
+    without_spread = wanted - (variance / (2 * sigma**2)).sum(-1).mean()
+    assert abs(audit.nll - without_spread) > 20 * one_draw / np.sqrt(samples)  # The means alone would not do.
+
+
+@pytest.mark.parametrize("kind", ["flipout", "hidden"])
+def test_halfway_through_annealing_and_after_fit_the_temperature_is_the_weight(kind: str) -> None:
+    model = by_hand.build(kind, NETWORK, N)
+    model.compile("adam", loss=negative_log_likelihood)
+    model.fit(X, Y, epochs=3, verbose=0, callbacks=[KLAnnealing(4, start=0.0, end=1.0)])
+    audit = audit_elbo(model, X, Y, **FEW)
+    assert audit.temperature == pytest.approx(0.5, rel=1e-5)
+    assert all("weight 0.5, not 1" in line for line in audit.warnings)
+    model.fit(X, Y, epochs=6, verbose=0, callbacks=[KLAnnealing(4)])
+    audit = audit_elbo(model, X, Y, **FEW)
+    assert audit.temperature == pytest.approx(1.0, rel=1e-5)
+    assert audit.warnings == ()
+
+
+@pytest.mark.parametrize(("built_for", "named"), [(N // 4, "weight 4, not 1"), (1, "full KL: 40 times too strong")])
+def test_a_wrong_number_of_examples_is_seen(built_for: int, named: str) -> None:
+    audit = audit_elbo(by_hand.build("flipout", NETWORK, built_for), X, Y, **FEW)
+    assert audit.temperature == pytest.approx(N / built_for, rel=1e-5)
+    assert len(audit.warnings) == len(audit.layers) == 2
+    assert all(named in line for line in audit.warnings)
+    right = audit_elbo(by_hand.build("flipout", NETWORK, 10 * N), X, Y, num_examples=10 * N, **FEW)
+    assert right.warnings == ()  # What is given may be a part of the training set.
+
+
+@pytest.mark.parametrize("kind", [*by_hand.ESTIMATORS, "hidden"])
+def test_the_model_is_as_it_was(kind: str) -> None:
+    model = by_hand.build(kind, NETWORK, N)
+    before = [v.numpy() for v in model.variables]
+    audit_elbo(model, X, Y, **FEW)
+    for variable, value in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(variable.numpy(), value, err_msg=variable.name)
+
+
+def test_a_vector_of_one_feature_is_a_column_and_the_seed_decides() -> None:
+    network = Network(input_shape=(1,), output_size=1, hidden_units=(3,), likelihood=Normal())
+    model = by_hand.build("flipout", network, N)
+    column = audit_elbo(model, X[:, :1], Y[:, :1], **FEW)
+    assert audit_elbo(model, X[:, 0], Y[:, 0], **FEW) == column
+    assert audit_elbo(model, X[:, 0], Y[:, 0], **FEW, seed=1).nll != column.nll
+
+
+def test_it_reads_well() -> None:
+    audit = ElboAudit(nll=1.5, kl=0.25, penalty=0.5, other=0.0, layers=(), warnings=("z: double KL",))
+    lines = str(audit).splitlines()
+    assert lines == [
+        "nll 1.5, kl 0.25, elbo -1.75 nats per example",
+        "effective temperature 2",
+        "warning: z: double KL",
+    ]
+
+
+def test_what_cannot_be_audited_is_refused() -> None:
+    model = by_hand.build("flipout", NETWORK, N)
+    with pytest.raises(TypeError, match="Keras 3"):
+        audit_elbo(tf.keras.Sequential([tf.keras.Input((3,)), tf.keras.layers.Dense(2)]), X, Y)
+    with pytest.raises(TypeError, match=r"must be a tf_keras.Model, got .*str"):
+        audit_elbo("model", X, Y)
+    plain = tf_keras.Sequential([tf_keras.Input((3,)), tf_keras.layers.Dense(2)])
+    with pytest.raises(ValueError, match="a tensor, not a distribution"):
+        audit_elbo(plain, X, Y)
+    with pytest.raises(ValueError, match=r"x must have shape \[N, 3\], got \[40, 2\]"):
+        audit_elbo(model, X[:, :2], Y)
+    for y in (Y[:, 0], Y[:-1], Y[:, [0, 1, 0]]):
+        with pytest.raises(ValueError, match=r"y must have shape \[40, 2\], got"):
+            audit_elbo(model, X, y)
+    with pytest.raises(ValueError, match="at least the 40 rows"):
+        audit_elbo(model, X, Y, num_examples=N - 1)
+    with pytest.raises(ValueError, match="num_examples must be a whole number >= 1, got 0"):
+        audit_elbo(model, X, Y, num_examples=0)
+    with pytest.raises(ValueError, match="x must be finite"):
+        audit_elbo(model, np.where(X > 1, np.nan, X), Y)

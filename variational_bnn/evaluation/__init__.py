@@ -1,0 +1,1 @@
+"""Arrays in, numbers out, without TensorFlow: regions, scores, distances to a reference, intervals and summaries."""

@@ -1,0 +1,53 @@
+"""Point estimates of all the weights of a network, many of them side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from variational_bnn.base import Training
+from variational_bnn.methods.fitting import Problem, require_finite
+from variational_bnn.models.backend import tf, tf_keras, tfp
+
+Weights = npt.NDArray[np.float32]
+
+
+def batch_log_posterior(
+    problem: Problem, z: tf.Tensor, batch_size: int, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Log p(z) and an unbiased estimate of log p(y given x, z), `[M]` both, of weights `[M, P]`.
+
+    From rows drawn at random, with replacement; from all where the batch can hold them.
+    """
+    space, x, y = problem.space, tf.constant(problem.x), tf.constant(problem.y)
+    num_examples = len(problem.x)
+    if num_examples > batch_size:
+        rows = tf.random.stateless_uniform([batch_size], seed, maxval=num_examples, dtype=tf.int32)
+        x, y = tf.gather(x, rows), tf.gather(y, rows)
+    scale = num_examples / min(num_examples, batch_size)
+    return space.log_prior(z), scale * space.log_likelihood(z, x, y)
+
+
+def optimise(problem: Problem, z: Weights, training: Training, seed: int, *, prior: bool) -> Weights:
+    """Weights `[M, P]` of highest posterior density, or of highest likelihood without the prior, by Adam from `z`.
+
+    Raises:
+        FitError: If the loss is not finite at the end.
+    """
+    variable = tf.Variable(z)
+
+    def loss(seed: tf.Tensor) -> tf.Tensor:
+        log_prior, log_likelihood = batch_log_posterior(problem, variable, training.batch_size, seed)
+        return -tf.reduce_sum(log_likelihood + (log_prior if prior else 0.0)) / len(problem.x)
+
+    rate = tf_keras.optimizers.schedules.CosineDecay(training.learning_rate, training.steps)
+    losses = tfp.math.minimize(
+        loss,
+        training.steps,
+        tf_keras.optimizers.Adam(rate),
+        trainable_variables=[variable],
+        jit_compile=True,
+        seed=[seed % 2**31, 0],
+    )
+    require_finite(losses.numpy()[-1])
+    return variable.numpy()

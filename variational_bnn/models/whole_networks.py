@@ -1,0 +1,127 @@
+"""Whole networks as layers, with a posterior of all their weights at once: what chains, ensembles and Laplace leave.
+
+A layer of these puts out the likelihood's parameters `[..., K]`, the shared ones among them, for a `LikelihoodHead`.
+"""
+
+from __future__ import annotations
+
+import abc
+from typing import Any
+
+import numpy as np
+
+from variational_bnn.base import Network
+from variational_bnn.base.checks import Floats, require_count
+from variational_bnn.models.backend import tf, tf_keras
+from variational_bnn.models.layers import register
+from variational_bnn.models.likelihood_head import LikelihoodHead
+from variational_bnn.models.likelihoods import likelihood_from_dict
+from variational_bnn.models.weight_space import WeightSpace
+
+
+class RandomNetwork(tf_keras.layers.Layer, abc.ABC):
+    """A network whose function is drawn; a plain call makes one draw for the batch.
+
+    Args:
+        network: Or its `to_dict`.
+        seed: Of plain calls.
+        **kwargs: Of `tf_keras.layers.Layer`.
+    """
+
+    def __init__(self, network: Network | dict[str, Any], seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        if isinstance(network, dict):
+            network = Network(**{**network, "likelihood": likelihood_from_dict(network["likelihood"])})
+        self.space, self.seed = WeightSpace.of(network), int(seed)
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """One draw at `[R, ...]` inputs: `[R, K]`."""
+        seed = tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32, seed=self.seed)
+        return self.draw(tf.convert_to_tensor(inputs)[None], 1, seed)[0]
+
+    @abc.abstractmethod
+    def draw(self, inputs: tf.Tensor, block: int, seed: tf.Tensor) -> tf.Tensor:
+        """The first B of a block of draws at inputs `[B, R, F]`: `[B, R, K]`."""
+
+    def get_config(self) -> dict[str, Any]:
+        """Plain values alone."""
+        return {**super().get_config(), "network": self.space.network.to_dict(), "seed": self.seed}
+
+
+@register
+class SampledNetwork(RandomNetwork):
+    """T weight vectors, each as likely as the others: the members of an ensemble, or what Markov chains visited.
+
+    A block of draws goes through them in random order, again and again, so that each is drawn equally often.
+
+    Args:
+        network: Or its `to_dict`.
+        count: T.
+        seed: Of plain calls.
+        **kwargs: Of `tf_keras.layers.Layer`.
+    """
+
+    def __init__(self, network: Network | dict[str, Any], count: int, **kwargs: Any) -> None:
+        super().__init__(network, **kwargs)
+        require_count("count", count)
+        self.count = int(count)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the place for the weight vectors, `[T, P]` as in `WeightSpace`."""
+        shape = (self.count, self.space.size)
+        self.samples = self.add_weight(name="samples", shape=shape, initializer="zeros", trainable=False)
+        super().build(input_shape)
+
+    def draw(self, inputs: tf.Tensor, block: int, seed: tf.Tensor) -> tf.Tensor:
+        """Pick a weight vector for each draw."""
+        rounds = tf.random.stateless_uniform([-(-block // self.count), self.count], seed)
+        picks = tf.reshape(tf.argsort(rounds), [-1])[: tf.shape(inputs)[0]]
+        return self.space.outputs(tf.gather(self.samples, picks), inputs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Plain values alone."""
+        return {**super().get_config(), "count": self.count}
+
+
+@register
+class LinearisedNetwork(RandomNetwork):
+    """The network's tangent at one weight vector, with normal weights: f(x; z) + J(x) (weights - z).
+
+    Immer, Korzepa & Bauer 2021, arXiv 2008.08216.
+    """
+
+    def build(self, input_shape: Any) -> None:
+        """Make the place for z `[P]` and for a root R `[P, P]` of the weights' covariance, R R^T."""
+        size = self.space.size
+        self.loc = self.add_weight(name="loc", shape=(size,), initializer="zeros", trainable=False)
+        self.root = self.add_weight(name="root", shape=(size, size), initializer="zeros", trainable=False)
+        super().build(input_shape)
+
+    def draw(self, inputs: tf.Tensor, block: int, seed: tf.Tensor) -> tf.Tensor:
+        """Move along the tangent by a normal step for each draw."""
+        noise = tf.random.stateless_normal([block, self.space.size], seed)[: tf.shape(inputs)[0]]
+        steps = tf.matmul(noise, self.root, transpose_b=True)
+        at = tf.zeros_like(steps) + self.loc
+        with tf.autodiff.ForwardAccumulator(at, steps) as tangent:
+            outputs = self.space.outputs(at, inputs)
+        return outputs + tangent.jvp(outputs)
+
+
+def sampled_model(network: Network, samples: Floats) -> tf_keras.Model:
+    """The model of a network whose weights are one of the vectors `[T, P]`, each as likely."""
+    return _model(SampledNetwork(network, len(samples), name="network"), {"samples": samples})
+
+
+def linearised_model(network: Network, loc: Floats, root: Floats) -> tf_keras.Model:
+    """The model of a network's tangent at `[P]`, whose weights' covariance has the root `[P, P]`."""
+    return _model(LinearisedNetwork(network, name="network"), {"loc": loc, "root": root})
+
+
+def _model(layer: RandomNetwork, values: dict[str, Floats]) -> tf_keras.Model:
+    network = layer.space.network
+    inputs = tf_keras.Input(network.input_shape, name="x")
+    flat = inputs if len(network.input_shape) == 1 else tf_keras.layers.Flatten(name="flatten")(inputs)
+    outputs = LikelihoodHead(network.likelihood, network.output_size, name="y")(layer(flat))
+    for name, value in values.items():
+        getattr(layer, name).assign(value.astype(np.float32))
+    return tf_keras.Model(inputs, outputs)

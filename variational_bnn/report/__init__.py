@@ -1,0 +1,1 @@
+"""Tables for the screen and figures, made from rows alone."""

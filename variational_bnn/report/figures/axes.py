@@ -1,0 +1,87 @@
+"""What the figures share: one look a method, and axes that can be read from the back of a room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from variational_bnn.base import BETWEEN, BEYOND, NEAR
+from variational_bnn.base.checks import Array
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255")
+"""Okabe and Ito's, and a dark red of Tol's: black and grey are for data and references."""
+METHOD_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
+REGION_MARKERS = {NEAR: "o", BETWEEN: "D", BEYOND: "^"}
+REGION_SHADES = {NEAR: "#FFFFFF", BETWEEN: "#FBF0D9", BEYOND: "#EBEBEB"}
+GREY, LIGHT = "#555555", "#D0D0D0"
+TEXT, TITLE = 12, 14
+DOTS_PER_INCH = 150
+
+
+@dataclass(frozen=True, kw_only=True)
+class Style:
+    """How a method is drawn: a colour, a marker and a kind of line."""
+
+    colour: str
+    marker: str
+    line: str
+
+    @property
+    def line_properties(self) -> dict[str, Any]:
+        """What `Axes.plot` and `Line2D` are told."""
+        return {
+            "color": self.colour,
+            "marker": self.marker,
+            "linestyle": self.line,
+            "linewidth": 2.2,
+            "markersize": 6,
+        }
+
+
+def styles(methods: Iterable[str]) -> dict[str, Style]:
+    """A style for each different method, in first-seen order; the first seven are told apart by colour alone."""
+    return {
+        name: Style(
+            colour=COLOURS[position % len(COLOURS)],
+            marker=METHOD_MARKERS[position % len(METHOD_MARKERS)],
+            line="-" if position < len(COLOURS) else "--",
+        )
+        for position, name in enumerate(dict.fromkeys(methods))
+    }
+
+
+def plain(ax: Axes) -> None:
+    """Only the left and the lower spine, and numbers large enough."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.tick_params(labelsize=TEXT)
+
+
+def log_scale(ax: Axes, which: Literal["x", "y"], low: float, high: float) -> None:
+    """Make an axis logarithmic from low to high, with plain numbers on it."""
+    ax.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1000 else (1,)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def zero_strip(strip: Axes, which: Literal["x", "y"]) -> None:
+    """Make the axes beside a logarithmic one the place for what is exactly zero."""
+    strip.set(**{f"{which}lim": (-1, 1), f"{which}ticks": [0], f"{which}ticklabels": ["0"]})
+    strip.set_facecolor("#F3F3F3")
+
+
+def positive_range(values: Array) -> tuple[float, float]:
+    """The smallest and the largest value above zero; 0.1 and 10 if there is none."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    return (float(positive.min()), float(positive.max())) if len(positive) else (0.1, 10.0)
+
+
+def rounded(value: float) -> str:
+    """Three digits, and as few exponents as can be."""
+    return f"{float(f'{value:.3g}'):g}".replace("-", "\N{MINUS SIGN}")

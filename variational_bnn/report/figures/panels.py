@@ -1,0 +1,96 @@
+"""Panels beside each other, and what those over an input share: the shades of regions, and marks where lines leave."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
+
+from variational_bnn.base import REGIONS
+from variational_bnn.base.checks import Array
+from variational_bnn.report.figures.axes import DOTS_PER_INCH, LIGHT, REGION_SHADES, TEXT, plain
+
+Grid = npt.NDArray[Any]
+
+
+def are_probabilities(predictions: pd.DataFrame) -> bool:
+    """Whether y is 0 or 1 by what is predicted of it: then, and only then, its variance is mean (1 - mean)."""
+    variance = predictions["epistemic_variance"] + predictions["aleatoric_variance"]
+    return np.allclose(variance, predictions["mean"] * (1 - predictions["mean"]), atol=1e-5)
+
+
+def panels_of(count: int, *, strips: bool = False) -> tuple[Figure, Grid, Grid]:
+    """A figure of panels in rows of at most four; axes that are not needed are off.
+
+    Args:
+        count: At least 1.
+        strips: Whether there is a place for zeros below each panel.
+
+    Returns:
+        The figure, the panels `[rows, columns]`, and the strips below them, which are the panels if there are none.
+        All share the x axis, and those of a row the y axis; so do all rows without strips.
+    """
+    columns = count if count < 4 else 2 if count == 4 else 3 if count < 10 else 4
+    rows = math.ceil(count / columns)
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.04 if strips else 0.07, hspace=0 if strips else None)
+    figure = Figure(figsize=(max(4.2 * columns, 8.4), 3.4 * rows + 0.9), dpi=DOTS_PER_INCH, layout=layout)
+    heights = (12, 1.3) if strips else (1,)
+    grid = figure.subplots(
+        len(heights) * rows,
+        columns,
+        sharex=True,
+        sharey="row" if strips else "all",
+        squeeze=False,
+        height_ratios=heights * rows,
+    )
+    panels, below = grid[:: len(heights)], grid[len(heights) - 1 :: len(heights)]
+    for ax in (*panels.flat[count:], *below.flat[count:]):
+        ax.set_axis_off()
+    return figure, panels, below
+
+
+def label_feature(below: Grid, count: int, feature: str) -> None:
+    """Name the feature below the last panel of each column, and keep its ticks few."""
+    for position, ax in enumerate(below.flat[:count]):
+        ax.margins(x=0)
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
+        if position + below.shape[1] >= count:
+            ax.tick_params(labelbottom=True)
+            ax.set_xlabel(feature, fontsize=TEXT, parse_math=False)
+        plain(ax)
+
+
+def shade_regions(ax: Axes, x: Array, regions: npt.NDArray[Any]) -> None:
+    """Give each run of inputs `[N]`, in ascending order, the shade of its region `[N]`."""
+    edges = np.concatenate([x[:1], (x[1:] + x[:-1]) / 2, x[-1:]])
+    for region in REGIONS:
+        for start, stop in _runs(regions == region):
+            ax.axvspan(edges[start], edges[stop], color=REGION_SHADES[region], linewidth=0, zorder=0)
+
+
+def mark_leaving(ax: Axes, x: Array, below: npt.NDArray[np.bool_], above: npt.NDArray[np.bool_], colour: str) -> None:
+    """A triangle in the middle of each run of x `[N]` where something leaves the axes at the bottom or at the top."""
+    for outside, height, marker in ((below, 0.03, "v"), (above, 0.97, "^")):
+        middles = [(x[start] + x[stop - 1]) / 2 for start, stop in _runs(outside)]
+        ax.plot(
+            middles, [height] * len(middles), marker, color=colour, markersize=9, transform=ax.get_xaxis_transform()
+        )
+
+
+def region_handles() -> list[Patch]:
+    """The shades, for a legend."""
+    return [Patch(facecolor=REGION_SHADES[region], edgecolor=LIGHT, label=region) for region in REGIONS]
+
+
+def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where each run of true values starts and, exclusively, stops."""
+    changes = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
+    return list(zip(changes[::2].tolist(), changes[1::2].tolist(), strict=True))
