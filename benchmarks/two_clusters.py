@@ -42,8 +42,8 @@ from variational_bnn.evaluation.regions import RegionMap
 from variational_bnn.evaluation.scores import rmse
 from variational_bnn.methods import METHODS, FitError
 from variational_bnn.methods import fitting as _fitting
-from variational_bnn.models.layers import MeanFieldDense
 from variational_bnn.models.losses import stochastic_layers
+from variational_bnn.models.mean_field import MeanFieldDense
 from variational_bnn.prediction.predict import mean_log_prob
 from variational_bnn.report.figures import axes as _axes
 

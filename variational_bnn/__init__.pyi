@@ -1,18 +1,34 @@
-from .base import Dataset, Diagnostics, Network, Predictive
+from .base import Dataset, Diagnostics, FitError, Method, Network, Posterior, Predictive
 from .datasets import Images, digits, labelled, lecture, lecture_sample, mnist, read_csv, read_npz, uci
-from .evaluation.regions import split
+from .evaluation.split import split
 from .experiments.autoencoder_comparison import AutoencoderComparison, compare_autoencoders
 from .experiments.comparison import Comparison, compare
 from .experiments.result import Result
+from .methods import METHODS
+from .methods.autoencoders import AUTOENCODERS, Autoencoder
+from .methods.deterministic import Deterministic
+from .methods.dropout import Dropout
+from .methods.ensemble import Ensemble
+from .methods.hidden import HiddenVariation
+from .methods.hmc import HMC
+from .methods.keras_models import TrainedModel, UntrainedModel
+from .methods.laplace import Laplace
+from .methods.linear import LinearRegression
+from .methods.metropolis import Metropolis
+from .methods.output import OutputVariation
+from .methods.prior import Prior
+from .methods.sgld import SGLD
+from .methods.weights import Flipout, LocalReparameterization, Reparameterization
 from .models.builders.autoencoder_network import AutoencoderNetwork
 from .models.builders.autoencoders import build_autoencoder, build_variational_autoencoder
 from .models.builders.hidden import build_hidden_variation
 from .models.builders.output import build_output_variation
 from .models.builders.weights import build_weight_variation
-from .models.layers import DenseFlipout, DenseLocalReparameterization, DenseReparameterization, NormalUnits
+from .models.latents import NormalUnits
 from .models.likelihood_head import LikelihoodHead
 from .models.likelihoods import Bernoulli, Categorical, MixtureNormal, Normal
 from .models.losses import KLAnnealing, negative_log_likelihood
+from .models.mean_field import DenseFlipout, DenseLocalReparameterization, DenseReparameterization
 from .models.variational_model import VariationalModel
 from .prediction.audit import ElboAudit, LayerAudit, audit_elbo
 from .prediction.bounds import Bounds, decode, encode, measure_bounds
@@ -20,6 +36,8 @@ from .prediction.epistemic import EpistemicReport, measure_epistemic_variance
 from .prediction.predict import predict, sample_functions
 
 __all__ = [
+    "AUTOENCODERS",
+    "Autoencoder",
     "AutoencoderComparison",
     "AutoencoderNetwork",
     "Bernoulli",
@@ -30,19 +48,39 @@ __all__ = [
     "DenseFlipout",
     "DenseLocalReparameterization",
     "DenseReparameterization",
+    "Deterministic",
     "Diagnostics",
+    "Dropout",
     "ElboAudit",
+    "Ensemble",
     "EpistemicReport",
+    "FitError",
+    "Flipout",
+    "HMC",
+    "HiddenVariation",
     "Images",
     "KLAnnealing",
+    "Laplace",
     "LayerAudit",
     "LikelihoodHead",
+    "LinearRegression",
+    "LocalReparameterization",
+    "METHODS",
+    "Method",
+    "Metropolis",
     "MixtureNormal",
     "Network",
     "Normal",
     "NormalUnits",
+    "OutputVariation",
+    "Posterior",
     "Predictive",
+    "Prior",
+    "Reparameterization",
     "Result",
+    "SGLD",
+    "TrainedModel",
+    "UntrainedModel",
     "VariationalModel",
     "audit_elbo",
     "build_autoencoder",

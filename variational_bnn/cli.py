@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
+import json
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 
-from variational_bnn.base import ACTIVATIONS, Dataset, Network, Training
-from variational_bnn.base.checks import require
+from variational_bnn.base import ACTIVATIONS, Dataset, Network
+from variational_bnn.base.checks import require, require_known
 from variational_bnn.datasets import DATASETS, IMAGES, load, load_images
-from variational_bnn.evaluation.regions import split
-from variational_bnn.experiments.directory import read_settings
+from variational_bnn.evaluation.split import split
+from variational_bnn.experiments.store import RESULTS, OtherVersionsWarning, read_settings
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,11 +27,11 @@ if TYPE_CHECKING:
     from variational_bnn.experiments.autoencoder_comparison import AutoencoderComparison
     from variational_bnn.experiments.comparison import Comparison
 
-RESULTS = Path("variational-bnn-results")
+DIRECTORY = Path("variational-bnn-results")
 SPLIT_SEED = 0
 
 
-class _Refused(click.ClickException):
+class _Error(click.ClickException):
     """One line on standard error, and exit status 2."""
 
     exit_code = 2
@@ -37,11 +39,17 @@ class _Refused(click.ClickException):
 
 @contextlib.contextmanager
 def _one_line() -> Iterator[None]:
-    """Show what the package refuses as one line instead of a traceback."""
-    try:
-        yield
-    except (ValueError, OSError) as error:
-        raise _Refused(" ".join(str(error).split())) from error
+    """Show an error of the package as one line instead of a traceback, and its warnings as notes."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", OtherVersionsWarning)
+        try:
+            yield
+        except (ValueError, OSError) as error:
+            raise _Error(" ".join(str(error).split())) from error
+        finally:
+            for note in dict.fromkeys(str(warning.message) for warning in caught):
+                click.echo(f"Note: {note}", err=True)
 
 
 @contextlib.contextmanager
@@ -54,14 +62,23 @@ def _resumable(directory: Path) -> Iterator[None]:
 
 
 class _Commands(click.Group):
-    """Shows what click refuses in one line, too."""
+    """Shows what click finds wrong in one line, too."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
-            raise _Refused(error.format_message()) from error
+            raise _Error(error.format_message()) from error
+
+
+_SETTING = click.option(
+    "--set",
+    "settings",
+    multiple=True,
+    metavar="METHOD.SETTING=VALUE",
+    help="A method's setting, such as hmc.draws=2000; * for every method that has it. May be repeated.",
+)
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -77,79 +94,79 @@ def commands() -> None:
 @click.option("--gap", metavar="FEATURE", help="Hold out the middle third of this feature as `between`.")
 @click.option("--tail", metavar="FEATURE", help="Hold out the upper tenth of this feature as `beyond`.")
 @click.option("--methods", default="output,flipout,hidden", show_default=True, help="Names with commas (see `list`).")
+@_SETTING
 @click.option("--seeds", default=5, show_default=True, help="How many fits of each method.")
 @click.option("--workers", default=1, show_default=True, help="How many fits at a time.")
-@click.option("--out", type=click.Path(path_type=Path), help=f"Where to keep it all.  [default: {RESULTS}/DATASET]")
+@click.option("--out", type=click.Path(path_type=Path), help=f"The results directory.  [default: {DIRECTORY}/DATASET]")
 @click.option("--hidden-units", default="50", show_default=True, help="Of each hidden layer, with commas; '' for none.")
 @click.option("--activation", default="relu", show_default=True, help=f"One of {', '.join(ACTIVATIONS)}.")
 @click.option("--prior-scale", default=1.0, show_default=True, help="Of the weights, times the root of the fan-in.")
 @click.option("--noise", help="heteroscedastic, learned, or its sd in units of y.  [default: as known, or the first]")
-@click.option("--steps", default=Training().steps, show_default=True, help="Gradient steps of each fit.")
-@click.option("--warmup", default=Training().warmup, show_default=True, help="Steps of a Markov chain thrown away.")
-@click.option("--draws", default=Training().draws, show_default=True, help="Draws kept of each Markov chain.")
-@click.option("--samples", default=200, show_default=True, help="Draws of each predictive.")
+@click.option("--samples", default=200, show_default=True, help="Function samples of each predictive.")
 def compare(**options: Any) -> None:
     """Fit each method to the same data, and show where each is uncertain.
 
-    Without options: the lecture's 20 points and its three kinds of variation. A run that was stopped goes on where it
-    was when the same command is given again.
+    Without options: the lecture's 20 points and its three kinds of variation. A comparison that was stopped goes on
+    where it was when the same command is given again.
     """
     with _one_line():
         rows = load(options["data"], options["target"], classes=options["classes"] or None)
         dataset = split(rows, gap=options["gap"], tail=options["tail"], seed=SPLIT_SEED)
         require(options["seeds"] >= 1, f"--seeds must be >= 1, got {options['seeds']}")
-        out = options["out"] or RESULTS / _as_file_name(dataset.name)
+        out = options["out"] or DIRECTORY / _as_file_name(dataset.name)
         with Console(stderr=True).status("starting TensorFlow"):
-            from variational_bnn.experiments import comparison
+            from variational_bnn.experiments.comparison import compare as compare_methods
+            from variational_bnn.methods import METHODS
 
         with _resumable(out):
-            found = comparison.compare(
+            comparison = compare_methods(
                 dataset,
-                methods=_names(options["methods"]),
+                methods=_with_settings("method", _names(options["methods"]), METHODS, options["settings"]),
                 seeds=range(options["seeds"]),
                 network=_network(dataset, options),
-                training=Training(steps=options["steps"], warmup=options["warmup"], draws=options["draws"]),
                 num_samples=options["samples"],
                 workers=options["workers"],
                 directory=out,
             )
-        _show(found, out)
+        _show(comparison, out)
 
 
 @commands.command()
 @click.option("--data", default="digits", show_default=True, help="digits, mnist, or an .npz file (see `list`).")
 @click.option("--models", default="ae,vae,flipout-ae,flipout-vae", show_default=True, help="Names with commas.")
+@_SETTING
 @click.option("--latent", default=2, show_default=True, help="How many latents.")
 @click.option("--seeds", default=1, show_default=True, help="How many fits of each model.")
-@click.option("--epochs", type=int, help="Of each fit.  [default: 15, or more if the images are few]")
+@click.option("--workers", default=1, show_default=True, help="How many fits at a time.")
 @click.option("--held-out", type=int, metavar="LABEL", help="The class kept from a second fit.  [default: the last]")
-@click.option("--out", type=click.Path(path_type=Path), help="Where to keep it all; as for `compare` by default.")
+@click.option("--out", type=click.Path(path_type=Path), help="The results directory.")
 def autoencoder(**options: Any) -> None:
-    """Fit autoencoders to images, pixels in black and white, and show what they make of them.
+    """Fit autoencoders to images, with pixels in black and white, and show how they reconstruct them.
 
     Plain (ae), variational (vae), with uncertain weights in the encoder (flipout-ae), or variational with all weights
-    uncertain (flipout-vae): their bounds, latent codes and reconstructions, and how far these spread for a class that
-    was not seen. A run that was stopped goes on where it was when the same command is given again.
+    uncertain (flipout-vae): their bounds, latent codes and reconstructions, and the predictive sd of a class that was
+    not seen. A comparison that was stopped goes on where it was when the same command is given again.
     """
     with _one_line():
         images = load_images(options["data"]).binarised()
         require(options["seeds"] >= 1, f"--seeds must be >= 1, got {options['seeds']}")
-        out = options["out"] or RESULTS / f"autoencoder-{_as_file_name(images.name)}"
+        out = options["out"] or DIRECTORY / f"autoencoder-{_as_file_name(images.name)}"
         with Console(stderr=True).status("starting TensorFlow"):
-            from variational_bnn import autoencoders
+            from variational_bnn.experiments.autoencoder_comparison import compare_autoencoders
+            from variational_bnn.methods.autoencoders import AUTOENCODERS
+            from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
 
-        training = autoencoders.AutoencoderTraining.for_images(len(images.x_train))
         with _resumable(out):
-            found = autoencoders.compare_autoencoders(
+            comparison = compare_autoencoders(
                 images,
-                models=_names(options["models"]),
+                models=_with_settings("model", _names(options["models"]), AUTOENCODERS, options["settings"]),
                 seeds=range(options["seeds"]),
-                latent_size=options["latent"],
-                training=training if options["epochs"] is None else replace(training, epochs=options["epochs"]),
+                network=AutoencoderNetwork(image_shape=images.image_shape, latent_size=options["latent"]),
                 held_out=options["held_out"],
+                workers=options["workers"],
                 directory=out,
             )
-        _show_autoencoders(found, out)
+        _show_autoencoders(comparison, out)
 
 
 @commands.command(name="list")
@@ -157,10 +174,12 @@ def list_() -> None:
     """Show methods and datasets, a line each."""
     from variational_bnn.methods import METHODS
 
-    about = {name: inspect.getdoc(method) or "" for name, method in METHODS.items()}
-    datasets = {**DATASETS, "FILE.csv": "any table of numbers with a header, with --target COLUMN, numbers or classes"}
-    images = {**IMAGES, "FILE.npz": "any grey images with labels: x_train, y_train, x_test, y_test"}
-    for heading, lines in (("methods", about), ("datasets", datasets), ("images, for autoencoder", images)):
+    methods = {name: inspect.getdoc(type(method)) or "" for name, method in METHODS.items()}
+    datasets = {name: dataset.about for name, dataset in DATASETS.items()}
+    datasets["FILE.csv"] = "any table of numbers with a header, with --target COLUMN, numbers or classes"
+    images = {name: dataset.about for name, dataset in IMAGES.items()}
+    images["FILE.npz"] = "any grey images with labels: x_train, y_train, x_test, y_test"
+    for heading, lines in (("methods", methods), ("datasets", datasets), ("images, for autoencoder", images)):
         click.echo(f"{heading}:")
         for name, text in lines.items():
             click.echo(f"  {name:26}{text.splitlines()[0]}")
@@ -169,25 +188,50 @@ def list_() -> None:
 @commands.command()
 @click.argument("directory", type=click.Path(path_type=Path))
 def plot(directory: Path) -> None:
-    """Draw the figures of DIRECTORY again, from its rows."""
-    from variational_bnn.experiments.autoencoder_comparison import KIND, AutoencoderComparison
-    from variational_bnn.experiments.comparison import Comparison
-
+    """Draw the figures of the results directory DIRECTORY again, from its rows."""
     with _one_line():
-        if read_settings(directory).get("kind") == KIND:
-            _show_autoencoders(AutoencoderComparison.read(directory), directory)
-            return
-        found = Comparison.read(directory)
-        require(len(found.results) > 0, f"{directory} holds no finished cells")
-        _show(found, directory)
+        kind = read_settings(directory)["kind"]
+        from variational_bnn.experiments import autoencoder_comparison, comparison
+
+        if kind == autoencoder_comparison.KIND:
+            _show_autoencoders(autoencoder_comparison.AutoencoderComparison.read(directory), directory)
+        else:
+            _show(comparison.Comparison.read(directory), directory)
 
 
 def _names(text: str) -> list[str]:
-    return [name.strip() for name in text.split(",")]
+    return list(dict.fromkeys(name.strip() for name in text.split(",")))
 
 
 def _as_file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name)
+
+
+def _with_settings(kind: str, names: list[str], known: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """The methods or models of these names, with the settings of `--set`."""
+    for name in names:
+        require_known(kind, name, tuple(known))
+    chosen = {name: known[name] for name in names}
+    for text in settings:
+        target, separator, value = text.partition("=")
+        name, dot, setting = target.strip().partition(".")
+        require(bool(separator and dot), f"--set must be METHOD.SETTING=VALUE, got {text!r}")
+        if name != "*":
+            require_known(f"{kind} in --set", name, tuple(chosen))
+        fields = {key: [field.name for field in dataclasses.fields(method)] for key, method in chosen.items()}
+        having = [key for key in chosen if setting in fields[key] and name in ("*", key)]
+        of = [entry for key in chosen if name in ("*", key) for entry in fields[key]]
+        require(bool(having), f"unknown setting {setting!r} of {name}; known: {', '.join(dict.fromkeys(of))}")
+        chosen |= {key: dataclasses.replace(chosen[key], **{setting: _value(value)}) for key in having}
+    return chosen
+
+
+def _value(text: str) -> Any:
+    """A number, true, false or null as JSON writes them; any other text as it is."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text.strip()
 
 
 def _network(dataset: Dataset, options: dict[str, Any]) -> Network:
@@ -219,30 +263,32 @@ def _number(name: str, text: str) -> float:
         raise ValueError(f"{name} must be heteroscedastic, learned or a number, got {text!r}") from error
 
 
-def _show(found: Comparison, directory: Path) -> None:
-    """Print the table and the verdicts, and save the figures."""
+def _show(comparison: Comparison, directory: Path) -> None:
+    """Print the tables and the verdicts, and save the figures."""
     from variational_bnn.report.tables import failures, legend, tables, verdicts
 
-    about = found.settings["dataset"]
-    seeds = found.results["seed"].nunique()
+    require(len(comparison.results) > 0, f"{directory} holds no finished runs")
+    about, results = comparison.settings["dataset"], comparison.results
     classes = f" of {len(names)} classes" if (names := about.get("class_names")) else ""
-    described = f"{about.get('name')}, {len(found.data)} training rows{classes}, {seeds} seed{'s' if seeds > 1 else ''}"
-    summary = found.table
-    _print(tables(summary, described, found.reference), legend(summary), verdicts(summary) + failures(found.results))
-    _save(found, directory)
+    title = f"{about.get('name')}, {len(comparison.data)} training rows{classes}, {_seeds(results['seed'].nunique())}"
+    summary = comparison.table
+    _print(tables(summary, title, comparison.reference), legend(summary), verdicts(summary) + failures(results))
+    _save(comparison, directory)
 
 
-def _show_autoencoders(found: AutoencoderComparison, directory: Path) -> None:
+def _show_autoencoders(comparison: AutoencoderComparison, directory: Path) -> None:
     """Print the tables and the verdicts, and save the figures."""
     from variational_bnn.report.autoencoder_tables import LEGEND, failures, tables, verdicts
 
-    require(len(found.results) > 0, f"{directory} holds no finished cells")
-    about = found.settings["images"]
-    seeds = found.results["seed"].nunique()
-    described = f"{about['name']}, {about['test']} test images, {seeds} seed{'s' if seeds > 1 else ''}"
-    summary, rows = found.table, found.results
-    _print(tables(summary, rows, described), LEGEND, verdicts(summary, rows) + failures(rows))
-    _save(found, directory)
+    require(len(comparison.results) > 0, f"{directory} holds no finished runs")
+    about, summary, results = comparison.settings["images"], comparison.table, comparison.results
+    title = f"{about['name']}, {about['test']} test images, {_seeds(results['seed'].nunique())}"
+    _print(tables(summary, results, title), LEGEND, verdicts(summary, results) + failures(results))
+    _save(comparison, directory)
+
+
+def _seeds(count: int) -> str:
+    return f"{count} seed{'s' if count > 1 else ''}"
 
 
 def _print(tables: Iterable[Table], legend: str, lines: Iterable[str]) -> None:
@@ -254,7 +300,7 @@ def _print(tables: Iterable[Table], legend: str, lines: Iterable[str]) -> None:
         console.print(f"- {line}", highlight=False, markup=False)
 
 
-def _save(found: Comparison | AutoencoderComparison, directory: Path) -> None:
-    for path in found.save(directory):
+def _save(comparison: Comparison | AutoencoderComparison, directory: Path) -> None:
+    for path in comparison.save(directory):
         click.echo(f"figure {path}")
-    click.echo(f"rows {directory / 'results.csv'}")
+    click.echo(f"rows {directory / RESULTS}")

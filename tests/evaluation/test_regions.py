@@ -1,4 +1,4 @@
-"""Near, between and beyond: against what one says by eye, brute force, and closed forms."""
+"""Regions, query points and growth exponents, against what one sees by eye, brute force, and closed forms."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Dataset
 from variational_bnn.base.checks import Array
 from variational_bnn.datasets import lecture, uci
-from variational_bnn.evaluation.regions import RegionMap, propose_query_points, split
+from variational_bnn.evaluation.regions import RegionMap, growth_exponent, propose_query_points
+from variational_bnn.evaluation.split import split
 
 
 def _dataset(x: Array) -> Dataset:
@@ -53,7 +55,7 @@ def tables(draw: st.DrawFn) -> Array:
         (1.5, BEYOND),
     ],
 )
-def test_lecture_regions_are_those_one_sees(x: float, region: str) -> None:
+def test_lecture_regions_are_those_that_one_sees(x: float, region: str) -> None:
     """Near the points, between the two clusters, beyond both ends; one spacing of the points, 1/31, is near."""
     assert RegionMap.of(lecture().x).label([x]).tolist() == [region]
 
@@ -85,20 +87,20 @@ def test_map_agrees_with_brute_force(x: Array, seed: int) -> None:
     assert regions.radius == pytest.approx(radius, rel=1e-6, abs=1e-9)
     if radius == 0:
         return
-    asked = _normal(5, x.shape[1], seed) * x.std(axis=0) * 2
-    expected = [min(math.dist(a, b) for b in scaled) / radius for a in asked / x.std(axis=0)]
-    assert regions.distance(asked) == pytest.approx(expected, rel=1e-6)
+    points = _normal(5, x.shape[1], seed) * x.std(axis=0) * 2
+    expected = [min(math.dist(a, b) for b in scaled) / radius for a in points / x.std(axis=0)]
+    assert regions.distance(points) == pytest.approx(expected, rel=1e-6)
 
 
 @settings(max_examples=30, deadline=None)
 @given(x=tables())
 def test_map_does_not_depend_on_units_or_order(x: Array) -> None:
     """Rescaled and reordered features and rows give the same distances."""
-    asked = np.concatenate([x * 1.5, x * 0.5])
-    distance = RegionMap.of(x).distance(asked)
+    points = np.concatenate([x * 1.5, x * 0.5])
+    distance = RegionMap.of(x).distance(points)
     factor = 2.0 ** np.arange(-3, x.shape[1] - 3)
-    np.testing.assert_allclose(RegionMap.of(x[::-1] * factor).distance(asked * factor), distance, rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(RegionMap.of(x[:, ::-1]).distance(asked[:, ::-1]), distance, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(RegionMap.of(x[::-1] * factor).distance(points * factor), distance, rtol=1e-6, atol=1e-7)
+    np.testing.assert_allclose(RegionMap.of(x[:, ::-1]).distance(points[:, ::-1]), distance, rtol=1e-6, atol=1e-7)
 
 
 @pytest.mark.parametrize("num_features", [1, 5, 30])
@@ -148,14 +150,14 @@ def test_repeated_inputs_are_near_and_nothing_else_is() -> None:
     ("x_train", "message"),
     [([[1.0]], "at least 2 rows, got 1"), ([[1.0, 2.0], [1.0, 3.0]], "no constant feature"), ([1.0, np.nan], "finite")],
 )
-def test_map_refuses_inputs_without_distances(x_train: list[float], message: str) -> None:
+def test_inputs_without_distances_raise(x_train: list[float], message: str) -> None:
     """One row has no neighbour, and a constant feature no scale."""
     with pytest.raises(ValueError, match=message):
         RegionMap.of(x_train)
 
 
-def test_map_refuses_queries_of_another_kind() -> None:
-    """Queries have the training inputs' features, and are finite."""
+def test_query_points_with_other_features_raise() -> None:
+    """Query points must have the training inputs' features, and must be finite."""
     regions = RegionMap.of(_normal(5, 2))
     with pytest.raises(ValueError, match="x must have 2 features, got 3"):
         regions.distance(np.zeros((4, 3)))
@@ -163,74 +165,164 @@ def test_map_refuses_queries_of_another_kind() -> None:
         regions.label([[0.0, np.inf]])
 
 
-def test_one_feature_is_asked_on_an_even_grid() -> None:
+def test_query_points_of_one_feature_are_an_even_grid() -> None:
     """The lecture's grid is [-1.5, 1.5], and its regions are runs: beyond, near, between, near, beyond."""
-    asked = propose_query_points(lecture(), seed=0)
-    np.testing.assert_allclose(asked.x[:, 0], np.linspace(-1.5, 1.5, 600))
-    changes = np.flatnonzero(asked.regions[1:] != asked.regions[:-1])
-    assert asked.regions[[0, *(changes + 1)]].tolist() == [BEYOND, NEAR, BETWEEN, NEAR, BEYOND]
-    assert asked.y is None
+    points = propose_query_points(lecture(), seed=0)
+    np.testing.assert_allclose(points.x[:, 0], np.linspace(-1.5, 1.5, 600))
+    changes = np.flatnonzero(points.regions[1:] != points.regions[:-1])
+    assert points.regions[[0, *(changes + 1)]].tolist() == [BEYOND, NEAR, BETWEEN, NEAR, BEYOND]
+    assert points.y is None
 
 
 @settings(max_examples=60, deadline=None)
-@given(x=tables(), seed=st.integers(0, 2**32 - 1), num_queries=st.integers(1, 50))
-def test_queries_are_labelled_by_the_map(x: Array, seed: int, num_queries: int) -> None:
-    """Whatever was proposed: as many as asked for, finite, within a range's width of the range, and labelled anew."""
-    asked = propose_query_points(_dataset(x), seed, num_queries)
+@given(x=tables(), seed=st.integers(0, 2**32 - 1), num_points=st.integers(1, 50))
+def test_query_points_are_labelled_by_the_map(x: Array, seed: int, num_points: int) -> None:
+    """There are as many points as requested, within one width of the range; their labels are those of the map."""
+    points = propose_query_points(_dataset(x), seed, num_points)
     regions = RegionMap.of(x)
-    assert asked.x.shape == (num_queries, x.shape[1])
-    np.testing.assert_array_equal(asked.regions, regions.label(asked.x))
-    np.testing.assert_array_equal(asked.distance, regions.distance(asked.x))
-    near = (asked.distance <= 1 + 1e-9) == (asked.regions == NEAR)
+    assert points.x.shape == (num_points, x.shape[1])
+    np.testing.assert_array_equal(points.regions, regions.label(points.x))
+    np.testing.assert_array_equal(points.distance, regions.distance(points.x))
+    near = (points.distance <= 1 + 1e-9) == (points.regions == NEAR)
     assert near.all()
     reach = np.ptp(x, axis=0) + regions.radius * regions.scale
-    assert (asked.x >= x.min(axis=0) - reach * (1 + 1e-9)).all()
-    assert (asked.x <= x.max(axis=0) + reach * (1 + 1e-9)).all()
+    assert (points.x >= x.min(axis=0) - reach * (1 + 1e-9)).all()
+    assert (points.x <= x.max(axis=0) + reach * (1 + 1e-9)).all()
 
 
 @pytest.mark.parametrize("num_features", [2, 10, 100])
-def test_two_clusters_are_asked_about_in_all_regions(num_features: int) -> None:
-    """Where there is something between and beyond, queries are found there, in any number of features."""
+def test_two_clusters_have_query_points_in_all_regions(num_features: int) -> None:
+    """Where regions between and beyond exist, query points are proposed there, in any number of features."""
     cluster = _normal(100, num_features) / 10
-    asked = propose_query_points(_dataset(np.concatenate([cluster - 10, cluster + 10])), seed=0)
+    points = propose_query_points(_dataset(np.concatenate([cluster - 10, cluster + 10])), seed=0)
     for region in REGIONS:
-        assert (asked.regions == region).sum() > 50
-    assert not np.isin(asked.regions, REGIONS, invert=True).any()
+        assert (points.regions == region).sum() > 50
+    assert not np.isin(points.regions, REGIONS, invert=True).any()
 
 
-def test_a_region_that_is_not_there_is_absent() -> None:
-    """A full square has no between: nothing is put there."""
+def test_a_region_that_does_not_exist_has_no_query_points() -> None:
+    """A full square has no region between."""
     axis = np.linspace(0, 1, 20)
     square = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     assert set(propose_query_points(_dataset(square), seed=0).regions) == {NEAR, BEYOND}
 
 
 @pytest.mark.parametrize("num_features", [1, 2, 5])
-def test_repeated_inputs_are_asked_about_in_all_regions(num_features: int) -> None:
-    """Features of two values, all rows repeated: the repeats are near, and the other regions are reached too."""
+def test_repeated_inputs_have_query_points_in_all_regions(num_features: int) -> None:
+    """With features of two values and repeated rows, the repeats are near, and the other regions are reached too."""
     corners = np.random.default_rng(0).integers(0, 2, size=(500, num_features)).astype(float)
     assert set(propose_query_points(_dataset(corners), seed=0).regions) == set(REGIONS)
 
 
-def test_queries_are_given_by_their_seed() -> None:
-    """The same seed gives the same queries, another seed others."""
+def test_query_points_are_given_by_their_seed() -> None:
+    """The same seed gives the same query points, another seed other ones."""
     dataset = _dataset(_normal(30, 2))
     np.testing.assert_array_equal(propose_query_points(dataset, 1).x, propose_query_points(dataset, 1).x)
     assert not np.array_equal(propose_query_points(dataset, 1).x, propose_query_points(dataset, 2).x)
-    with pytest.raises(ValueError, match="num_queries must be >= 1, got 0"):
-        propose_query_points(dataset, 1, num_queries=0)
+    with pytest.raises(ValueError, match="num_points must be >= 1, got 0"):
+        propose_query_points(dataset, 1, num_points=0)
 
 
-def test_held_out_rows_are_the_queries() -> None:
-    """With labels to test with, the split says the region, and the map only how far it is."""
+def test_held_out_rows_are_the_query_points() -> None:
+    """With held-out rows, the split determines the regions, and the map only the distances."""
     dataset = split(_dataset(_normal(100, 2)), gap="x0", tail="x1", seed=0)
-    asked = propose_query_points(dataset, seed=0)
-    assert asked.x is dataset.x_test
-    assert asked.y is dataset.y_test
-    assert asked.regions is dataset.test_regions
-    np.testing.assert_array_equal(asked.distance, RegionMap.of(dataset.x).distance(asked.x))
+    points = propose_query_points(dataset, seed=0)
+    assert points.x is dataset.x_test
+    assert points.y is dataset.y_test
+    assert points.regions is dataset.test_regions
+    np.testing.assert_array_equal(points.distance, RegionMap.of(dataset.x).distance(points.x))
 
 
-def test_the_largest_table_is_asked_about(data_dir: Path) -> None:
+def test_the_largest_table_has_query_points_in_all_regions(data_dir: Path) -> None:
     """All 45,730 rows of protein, repeats and outliers included."""
     assert set(propose_query_points(uci("protein"), seed=0).regions) == set(REGIONS)
+
+
+def _shares(x: Array, num_points: int = 600) -> tuple[Array, Array, Array]:
+    """The three shares of proposed query points: moved by up to a radius, between two rows, and past the range."""
+    near, between, beyond = np.split(propose_query_points(_dataset(x), seed=0, num_points=num_points).x, 3)
+    return near, between, beyond
+
+
+@pytest.mark.parametrize("num_features", [2, 5])
+def test_the_near_share_is_within_one_radius_and_reaches_it(num_features: int) -> None:
+    """Rows come in pairs that are far from each other, so that the nearest row is often the one that was moved."""
+    first = 100 * np.eye(num_features)[np.arange(20) % num_features] * np.arange(1, 21)[:, None]
+    steps = _normal(20, num_features)
+    x = np.concatenate([first, first + steps / np.linalg.norm(steps, axis=1, keepdims=True)])
+    regions, (near, _, _) = RegionMap.of(x), _shares(x)
+    distance = regions.distance(near)
+    assert (regions.label(near) == NEAR).all()
+    assert 0.9 < distance.max() <= 1 + 1e-9
+    assert distance.min() < 0.1
+
+
+@pytest.mark.parametrize("num_features", [2, 5])
+def test_the_between_share_is_on_the_lines_between_two_different_rows(num_features: int) -> None:
+    """With three rows, every point divides a side of the triangle at a uniform place, and none is at a corner."""
+    corners = _normal(3, num_features, seed=2)
+    _, between, _ = _shares(corners)
+    sides = (corners[1:] - corners[0]).T
+    others = np.linalg.lstsq(sides, (between - corners[0]).T, rcond=None)[0]
+    weights = np.stack([1 - others.sum(axis=0), *others], axis=1)
+    np.testing.assert_allclose(weights @ corners, between, atol=1e-9)
+    opposite, shorter, _ = np.sort(weights, axis=1).T
+    np.testing.assert_allclose(opposite, 0, atol=1e-9)
+    assert 1e-6 < shorter.min() < 0.02
+    assert 0.48 < shorter.max() <= 0.5
+    assert abs(shorter.mean() - 0.25) < 4.5 * 0.5 / math.sqrt(12 * len(shorter))
+    assert set(np.abs(weights).argmin(axis=1)) == {0, 1, 2}
+    assert (RegionMap.of(corners).distance(between) > 1e-6).all()
+
+
+@pytest.mark.parametrize("num_features", [2, 5])
+def test_the_beyond_share_is_past_the_range_by_up_to_its_width(num_features: int) -> None:
+    """In half widths from the middle, points are at 1 to 3, uniformly, on the rays through the training inputs."""
+    x = np.concatenate([_normal(50, num_features) - 8, _normal(50, num_features, seed=1) + 8]) * 10.0**num_features
+    low, high = x.min(axis=0), x.max(axis=0)
+    regions, (_, _, beyond) = RegionMap.of(x), _shares(x)
+    middle, half_width = (low + high) / 2, (high - low) / 2
+    reach = np.abs((beyond - middle) / half_width).max(axis=1)
+    assert 1 - 1e-9 <= reach.min() < 1.05
+    assert 2.95 < reach.max() <= 3 + 1e-9
+    assert abs(reach.mean() - 2) < 4.5 * 2 / math.sqrt(12 * len(reach))
+    assert (regions.label(beyond)[regions.distance(beyond) > 1] == BEYOND).all()
+    assert (regions.label(beyond) == BEYOND).mean() > 0.9
+    rays, through = (
+        table / np.linalg.norm(table, axis=1, keepdims=True)
+        for table in ((beyond - middle) / half_width, (x - middle) / half_width)
+    )
+    np.testing.assert_allclose((rays @ through.T).max(axis=1), 1, atol=1e-9)
+
+
+@pytest.mark.parametrize("power", [-1.0, 0.0, 0.5, 1.0, 2.0])
+def test_growth_is_the_power_of_a_power_law(power: float) -> None:
+    """The variance of sd = c distance^p has growth p, for any c and any unit of distance."""
+    distance = np.array([0.1, 1.0, 3.0, 50.0])
+    assert growth_exponent(distance, (7 * distance**power) ** 2) == pytest.approx(power, abs=1e-12)
+    assert growth_exponent(1000 * distance, distance ** (2 * power)) == pytest.approx(power, abs=1e-12)
+
+
+def test_growth_is_the_slope_of_linear_regression() -> None:
+    """Least squares in logs, as another library has it; with outputs [M, D] every one counts at its distance."""
+    rng = np.random.default_rng(0)
+    distance, variance = rng.uniform(0.1, 5, size=40), rng.gamma(2, size=(40, 3))
+    for d in (1, 3):
+        slope = stats.linregress(np.repeat(np.log(distance), d), np.log(np.sqrt(variance[:, :d])).ravel()).slope
+        assert growth_exponent(distance, variance[:, :d]) == pytest.approx(slope)
+    assert growth_exponent(distance, variance[:, 0]) == pytest.approx(growth_exponent(distance, variance[:, :1]))
+
+
+def test_growth_is_over_finite_positive_pairs() -> None:
+    """Zero, infinite and missing values have no logs and do not count."""
+    distance = np.array([1.0, 2.0, 4.0, 0.0, np.inf, 8.0, 8.0, 8.0])
+    variance = np.array([1.0, 4.0, 16.0, 9.0, 9.0, 0.0, np.nan, np.inf])
+    assert growth_exponent(distance, variance) == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "distance", [[], [1.0, 2.0], [3.0, 3.0, 3.0], [0.3, 0.1 + 0.2, 0.3], [0.0, 0.0, 1.0, 2.0], [np.inf] * 5]
+)
+def test_growth_is_undefined_without_spread(distance: list[float]) -> None:
+    """Fewer than three usable points, or one distance, have no slope."""
+    assert math.isnan(growth_exponent(np.array(distance), np.arange(1.0, len(distance) + 1)))

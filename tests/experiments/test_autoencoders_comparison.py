@@ -22,12 +22,12 @@ from variational_bnn.datasets import Images
 from variational_bnn.experiments import autoencoder_comparison as comparison
 from variational_bnn.experiments.autoencoder_comparison import AutoencoderComparison, compare_autoencoders
 from variational_bnn.experiments.autoencoders import MODELS, AutoencoderTraining
+from variational_bnn.models.batches import shuffled_batches
 from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
 from variational_bnn.models.builders.autoencoders import build_autoencoder, build_variational_autoencoder
 from variational_bnn.models.builders.output import build_output_variation
 from variational_bnn.models.likelihoods import Bernoulli, Categorical, MixtureNormal, Normal
 from variational_bnn.models.losses import negative_log_likelihood
-from variational_bnn.models.variational_model import shuffled_batches
 from variational_bnn.prediction.bounds import encode, measure_bounds
 from variational_bnn.report.autoencoder_tables import failures, tables, verdicts
 
@@ -418,8 +418,8 @@ def test_images_that_a_model_cannot_measure(x: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("x", "y", "message"),
     [
-        (IMAGES.x_train * 255, IMAGES.x_train * 255, "Bernoulli wants targets in [0, 1], got 255.0"),
-        (IMAGES.x_train, tf.constant(IMAGES.x_train * 255), "Bernoulli wants targets in [0, 1], got 255.0"),
+        (IMAGES.x_train * 255, IMAGES.x_train * 255, "y must be in [0, 1] for Bernoulli, got 255.0"),
+        (IMAGES.x_train, tf.constant(IMAGES.x_train * 255), "y must be in [0, 1] for Bernoulli, got 255.0"),
         (IMAGES.x_train * np.nan, IMAGES.x_train, "x must be finite, got nan"),
         (tf.constant(IMAGES.x_train * np.nan), IMAGES.x_train, "x must be finite, got nan"),
         (IMAGES.x_train[:, :5], IMAGES.x_train, "x must have shape [N, 6, 3], got [40, 5, 3]"),

@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from variational_bnn.base import BEYOND, REGIONS, TAU, Dataset, Network, Training, require_fit
 from variational_bnn.cli import commands
 from variational_bnn.datasets import lecture, load, read_csv
-from variational_bnn.evaluation.regions import split
+from variational_bnn.evaluation.split import split
 from variational_bnn.experiments.comparison import Comparison, compare, default_network
 from variational_bnn.methods import METHODS
 from variational_bnn.models.likelihoods import Bernoulli, Categorical, MixtureNormal, Normal
@@ -55,14 +55,14 @@ def test_the_network_is_one_of_the_datasets_targets() -> None:
         (trees, Normal(), r"must have a Categorical likelihood of the dataset's 3 classes, got Normal\("),
         (trees, Categorical(num_classes=4), r"of the dataset's 3 classes, got Categorical\(num_classes=4\)"),
         (lecture(), Categorical(num_classes=3), r"must have a likelihood of numbers, got Categorical\(num_classes=3\)"),
-        (lecture(), Bernoulli(), r"Bernoulli wants targets in \[0, 1\], got "),
+        (lecture(), Bernoulli(), r"y must be in \[0, 1\] for Bernoulli, got "),
     ):
         network = dataclasses.replace(default_network(dataset), likelihood=likelihood)
         with pytest.raises(ValueError, match=message):
             compare(dataset, network=network, **FEW)
     held_out = {"x_test": np.zeros((1, 2)), "y_test": [[2.0]], "test_regions": ["near"]}
     yes_or_no = Dataset(name="d", x=_rows()[0], y=_rows()[1] > 0, **held_out)
-    with pytest.raises(ValueError, match=r"Bernoulli wants targets in \[0, 1\], got 2"):
+    with pytest.raises(ValueError, match=r"y must be in \[0, 1\] for Bernoulli, got 2"):
         require_fit(dataclasses.replace(default_network(yes_or_no), likelihood=Bernoulli()), yes_or_no)
 
 

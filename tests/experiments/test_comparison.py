@@ -13,7 +13,7 @@ import pytest
 
 from variational_bnn.base import BEYOND, REGIONS, Dataset, Network, Training
 from variational_bnn.datasets import lecture
-from variational_bnn.evaluation.regions import split
+from variational_bnn.evaluation.split import split
 from variational_bnn.experiments.comparison import Comparison, compare, default_network
 from variational_bnn.methods import METHODS, FitError
 from variational_bnn.models.likelihoods import Normal

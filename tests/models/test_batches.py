@@ -7,7 +7,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras
 
-from variational_bnn.models.variational_model import shuffled_batches
+from variational_bnn.models.batches import shuffled_batches
 
 X = np.arange(23, dtype=np.float32)
 

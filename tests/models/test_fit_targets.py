@@ -58,16 +58,16 @@ def _images(likelihood: Likelihood) -> Any:
 
 MISSING = np.where(np.arange(N) == 4, np.nan, DIGITS)
 REFUSED = {
-    "pixels": (PIXELS, r"Bernoulli wants targets in \[0, 1\], got \d+$"),
-    "pixels as floats": (PIXELS.astype(np.float32), r"Bernoulli wants targets in \[0, 1\], got \d+\.0$"),
-    "negative pixels": (PIXELS / 255 - 0.5, r"Bernoulli wants targets in \[0, 1\], got -0\.\d+$"),
-    "missing pixels": (np.where(PIXELS > 200, np.nan, PIXELS / 255), r"Bernoulli wants targets in \[0, 1\], got nan$"),
-    "label 10": (DIGITS + 1, "Categorical wants whole numbers from 0 to 9, got 10$"),
-    "label 10 in a column": (DIGITS[:, None] + 1, "Categorical wants whole numbers from 0 to 9, got 10$"),
-    "label -1": (DIGITS - 1.0, r"Categorical wants whole numbers from 0 to 9, got -1\.0$"),
-    "fraction": (DIGITS + 0.5, r"Categorical wants whole numbers from 0 to 9, got \d\.5$"),
-    "missing label": (MISSING, "Categorical wants whole numbers from 0 to 9, got nan$"),
-    "infinite label": (np.where(DIGITS, np.inf, 0), "Categorical wants whole numbers from 0 to 9, got inf$"),
+    "pixels": (PIXELS, r"y must be in \[0, 1\] for Bernoulli, got \d+$"),
+    "pixels as floats": (PIXELS.astype(np.float32), r"y must be in \[0, 1\] for Bernoulli, got \d+\.0$"),
+    "negative pixels": (PIXELS / 255 - 0.5, r"y must be in \[0, 1\] for Bernoulli, got -0\.\d+$"),
+    "missing pixels": (np.where(PIXELS > 200, np.nan, PIXELS / 255), r"y must be in \[0, 1\] for Bernoulli, got nan$"),
+    "label 10": (DIGITS + 1, "y must be whole numbers from 0 to 9 for Categorical, got 10$"),
+    "label 10 in a column": (DIGITS[:, None] + 1, "y must be whole numbers from 0 to 9 for Categorical, got 10$"),
+    "label -1": (DIGITS - 1.0, r"y must be whole numbers from 0 to 9 for Categorical, got -1\.0$"),
+    "fraction": (DIGITS + 0.5, r"y must be whole numbers from 0 to 9 for Categorical, got \d\.5$"),
+    "missing label": (MISSING, "y must be whole numbers from 0 to 9 for Categorical, got nan$"),
+    "infinite label": (np.where(DIGITS, np.inf, 0), "y must be whole numbers from 0 to 9 for Categorical, got inf$"),
 }
 
 
@@ -98,7 +98,7 @@ def test_targets_without_a_density_are_refused_in_one_line(models: dict[str, Any
 
 
 def test_validation_targets_without_a_density_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"^Categorical wants whole numbers from 0 to 9, got 10$"):
+    with pytest.raises(ValueError, match=r"^y must be whole numbers from 0 to 9 for Categorical, got 10$"):
         _model("categorical").fit(X, DIGITS, validation_data=(X, DIGITS + 1), verbose=0)
 
 

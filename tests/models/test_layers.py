@@ -11,15 +11,15 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from variational_bnn.models.layers import (
+from variational_bnn.models.latents import NormalUnits
+from variational_bnn.models.losses import stochastic_layers
+from variational_bnn.models.mean_field import (
     DenseFlipout,
     DenseLocalReparameterization,
     DenseReparameterization,
     MeanFieldDense,
-    NormalUnits,
-    softplus_inverse,
 )
-from variational_bnn.models.losses import stochastic_layers
+from variational_bnn.models.stochastic import softplus_inverse
 
 LAYERS = (DenseReparameterization, DenseFlipout, DenseLocalReparameterization)
 RNG = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from variational_bnn.base import Network
 from variational_bnn.models.likelihoods import Normal
 from variational_bnn.models.weight_space import WeightSpace
 from variational_bnn.models.whole_networks import linearised_model, sampled_model
-from variational_bnn.prediction.coherence import num_random_variables
+from variational_bnn.prediction.random_variables import num_random_variables
 from variational_bnn.prediction.predict import predict, sample_functions
 
 Array = npt.NDArray[np.float64]

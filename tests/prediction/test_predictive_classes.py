@@ -146,14 +146,14 @@ def test_samples_are_classes_as_often_as_they_are_probable(case: tuple[Any, str,
 
 BAD = {
     "categorical": [
-        (LABELS + CLASSES, r"Categorical wants whole numbers from 0 to 3, got \d\.0$"),
-        (LABELS - CLASSES, r"Categorical wants whole numbers from 0 to 3, got -\d\.0$"),
-        (LABELS + 0.5, r"Categorical wants whole numbers from 0 to 3, got \d\.5$"),
+        (LABELS + CLASSES, r"y must be whole numbers from 0 to 3 for Categorical, got \d\.0$"),
+        (LABELS - CLASSES, r"y must be whole numbers from 0 to 3 for Categorical, got -\d\.0$"),
+        (LABELS + 0.5, r"y must be whole numbers from 0 to 3 for Categorical, got \d\.5$"),
         (np.eye(CLASSES)[LABELS[:, 0]], r"y must have shape \[12, 1\], got \[12, 4\]$"),
     ],
     "bernoulli": [
-        (COINS * 255, r"Bernoulli wants targets in \[0, 1\], got 255\.0$"),
-        (COINS - 0.1, r"Bernoulli wants targets in \[0, 1\], got -0\.1$"),
+        (COINS * 255, r"y must be in \[0, 1\] for Bernoulli, got 255\.0$"),
+        (COINS - 0.1, r"y must be in \[0, 1\] for Bernoulli, got -0\.1$"),
         (COINS[:, :2], r"y must have shape \[12, 3\], got \[12, 2\]$"),
     ],
 }

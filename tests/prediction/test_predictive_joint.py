@@ -15,7 +15,7 @@ from scipy.special import logsumexp
 from tensorflow_probability import distributions as tfd
 
 from variational_bnn.base import Network, Predictive
-from variational_bnn.models.layers import NormalUnits
+from variational_bnn.models.latents import NormalUnits
 from variational_bnn.models.likelihoods import Normal
 from variational_bnn.models.losses import negative_log_likelihood
 from variational_bnn.prediction import sampling as module

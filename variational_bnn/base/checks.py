@@ -1,4 +1,4 @@
-"""How input is refused: one clear line that says what was wanted and what came."""
+"""Checks of arguments. Each raises an error of one line, which says what must be and what came."""
 
 from __future__ import annotations
 
@@ -11,23 +11,31 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+"""An array in double precision."""
 
 Float32Array = npt.NDArray[np.float32]
+"""An array in single precision, in which Keras computes."""
 
 Floats = npt.NDArray[np.floating[Any]]
-"""Of either precision: in standard units single will do; in those of y, an offset may need double."""
+"""An array in single or double precision. Values with a large offset, such as y in its units, need double."""
 
 
 def require(condition: bool, message: str) -> None:
-    """Raise `ValueError(message)` unless the condition holds: the one way in which input is refused."""
+    """Raise `ValueError(message)` unless the condition holds."""
     if not condition:
         raise ValueError(message)
 
 
-def require_all(good: npt.NDArray[np.bool_], values: npt.NDArray[Any], wanted: str) -> None:
-    """Refuse an array unless all of its values are good; the message has the first one that is not."""
+def require_all(good: npt.NDArray[np.bool_], values: npt.NDArray[Any], rule: str) -> None:
+    """Raise a `ValueError` unless all values of an array are good.
+
+    Args:
+        good: Whether each value is good, in the shape of the values.
+        values: The values, of which the message names the first that is not good.
+        rule: What the values must be, with which the message begins, such as "y must be > 0".
+    """
     if not good.all():
-        raise ValueError(f"{wanted}, got {values[~good][0]}")
+        raise ValueError(f"{rule}, got {values[~good][0]}")
 
 
 def is_number(value: object) -> bool:
@@ -41,18 +49,18 @@ def is_positive(value: object) -> bool:
 
 
 def require_count(name: str, value: object) -> None:
-    """Refuse anything but a whole number of at least 1."""
+    """Raise a `ValueError` unless the value is a whole number >= 1."""
     whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
     require(whole and value >= 1, f"{name} must be a whole number >= 1, got {value!r}")  # type: ignore[operator]
 
 
 def require_kl_weight(weight: object) -> None:
-    """Refuse anything but a number of at least 0."""
+    """Raise a `ValueError` unless the weight of the KL divergence is a finite number >= 0."""
     require(is_number(weight) and weight >= 0, f"kl_weight must be >= 0, got {weight!r}")  # type: ignore[operator]
 
 
 def require_sizes(name: str, sizes: object) -> tuple[int, ...]:
-    """Refuse anything but a tuple or list of whole numbers of at least 1; as a tuple."""
+    """Return sizes as a tuple; raise a `ValueError` unless they are a tuple or list of whole numbers >= 1."""
     require(isinstance(sizes, (tuple, list)), f"{name} must be a tuple of whole numbers, got {sizes!r}")
     for size in sizes:  # type: ignore[attr-defined]
         require_count(name, size)
@@ -60,19 +68,19 @@ def require_sizes(name: str, sizes: object) -> tuple[int, ...]:
 
 
 def require_seed(seed: object) -> None:
-    """Refuse anything but a whole number of at least 0."""
+    """Raise a `ValueError` unless the seed is a whole number from 0 to 2^63 - 1."""
     whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
     require(whole and seed >= 0, f"seed must be a whole number >= 0, got {seed!r}")  # type: ignore[operator]
     require(seed < 2**63, f"seed must be below 2^63, got {seed!r}")  # type: ignore[operator]
 
 
 def require_known(kind: str, name: object, known: Sequence[str]) -> None:
-    """Refuse a name that is not among the known ones, which the message lists."""
+    """Raise a `ValueError` unless the name is among the known ones, which the message lists."""
     require(name in known, f"unknown {kind} {name!r}; known: {', '.join(known)}")
 
 
 def flattened(values: npt.ArrayLike) -> npt.NDArray[Any]:
-    """`[N, ...]` values, such as images, as `[N, D]`; tables and vectors as they are."""
+    """Return values `[N, ...]` of three or more axes, such as images, as `[N, D]`, and tables and vectors unchanged."""
     array = np.asarray(values)
     return array.reshape(len(array), -1) if array.ndim > 2 else array
 
@@ -81,13 +89,13 @@ def finite_table(name: str, values: npt.ArrayLike, columns: Sequence[str] = ()) 
     """Return the values as a read-only `[N, columns]` float64 table.
 
     Args:
-        name: What the message calls the table.
-        values: `[N]` or `[N, C]` numbers; a vector is taken for one column.
-        columns: Names of the columns, for the message; their numbers by default.
+        name: Name of the table, for the message.
+        values: Numbers `[N]` or `[N, C]`; a vector becomes one column.
+        columns: Names of the columns, for the message; by default it has the column's number.
 
     Raises:
-        ValueError: If a value is not a number, is NaN or infinite (the row, counted from 0, and the column are
-            named), or if the shape is neither `[N]` nor `[N, C]`, or a size is 0.
+        ValueError: If a value is not a number, is NaN or infinite (the message has its row, counted from 0, and its
+            column), or if the shape is neither `[N]` nor `[N, C]`, or a size is 0.
     """
     try:
         table = np.array(values, dtype=np.float64)
@@ -98,7 +106,7 @@ def finite_table(name: str, values: npt.ArrayLike, columns: Sequence[str] = ()) 
     bad = np.argwhere(~np.isfinite(table))
     if len(bad):
         row, column = bad[0]
-        label = repr(columns[column]) if columns else str(column)
+        label = repr(columns[column]) if column < len(columns) else str(column)
         raise ValueError(f"{name} must be finite, got {table[row, column]} in row {row}, column {label}")
     table.flags.writeable = False
     return table

@@ -1,4 +1,4 @@
-"""The data: rows to train on, and rows to be measured at."""
+"""The data: rows to train on and, where there are, held-out rows."""
 
 from __future__ import annotations
 
@@ -14,25 +14,42 @@ from variational_bnn.base.constants import LARGEST, REGIONS
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Dataset:
-    """A table: the rows to train on and, where there are labels to test with, held-out rows by region.
+    """A table of numbers: the rows to train on and, where there are, held-out rows with their regions.
+
+    Values stay in the units in which they are given, and everything is reported in the units of y: methods standardise
+    by themselves. The arrays are copied and made read-only. `split` makes held-out rows of a part of the rows.
 
     Attributes:
-        name: What tables and figures call it.
-        x: Training inputs `[N, F]`.
-        y: Training targets `[N, D]`, in the units that everything is reported in.
-        feature_names: F names.
-        target_names: D names.
-        class_names: Names of the classes, if y holds their numbers 0, 1, ...; one without training rows is fine.
+        name: Name of the dataset, for tables and figures.
+        x: Training inputs `[N, F]`, or `[N]` for one feature; stored as float64 `[N, F]`.
+        y: Training targets `[N, D]`, or `[N]` for one target; stored as float64 `[N, D]`.
+        feature_names: Names of the F features; by default "x", or "x0", "x1", ...
+        target_names: Names of the D targets; by default "y", or "y0", "y1", ...
+        class_names: Names of K >= 2 classes, where y holds their numbers 0 to K - 1 in one column; empty (the default)
+            where y is a number. A class may have no training rows.
         x_test: Held-out inputs `[M, F]`, or None.
-        y_test: Held-out targets `[M, D]`, or None.
-        test_regions: `[M]` strings of `REGIONS`, where the split put each held-out row; None without such rows.
-        noise_scale: Standard deviation of the noise in y where it is known, in its units, or None.
-        larger_sample: Four times as many rows from the same source, to measure the contraction of a posterior with; None
-            where the data cannot be made larger.
+        y_test: Held-out targets `[M, D]`; None without `x_test`.
+        test_regions: Region of each held-out row, `[M]` strings: "near", "between" or "beyond"; None without `x_test`.
+        noise_scale: Standard deviation of the noise in y, in the units of y, where it is known; otherwise None.
+        larger_sample: A dataset of four times as many rows from the same source, with which the contraction of a
+            posterior is measured; None where there is no such data.
 
     Raises:
-        ValueError: If a value is missing or infinite, a size does not fit, there are fewer than two training rows,
-            a feature or a target is constant over the training rows, there is one class, or y is none of them.
+        ValueError: If a value is missing, NaN or infinite, shapes do not agree, there are fewer than two training
+            rows, a feature or a target is constant over the training rows, or y does not hold the numbers of the
+            classes.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> x = np.linspace(-1, 1, 30)
+        >>> dataset = vbnn.Dataset(name="parabola", x=x, y=x**2, target_names=("height",))
+        >>> dataset.x.shape, dataset.feature_names, dataset.target_names
+        ((30, 1), ('x',), ('height',))
+        >>> vbnn.Dataset(name="flowers", x=x, y=x > 0, class_names=("iris", "rose")).output_names
+        ('y=iris', 'y=rose')
+        >>> vbnn.Dataset(name="flat", x=x, y=np.full(30, 7))
+        Traceback (most recent call last):
+        ValueError: target 'y' is constant over the training rows (always 7)
     """
 
     name: str
@@ -60,7 +77,7 @@ class Dataset:
         require(len(self.x) >= 2, f"dataset {self.name!r} needs at least 2 training rows, got {len(self.x)}")
         self._check_classes("y", self.y)
         for kind, table, names in (("feature", self.x, self.feature_names), ("target", self.y, self.target_names)):
-            require(len(names) == table.shape[1], f"{table.shape[1]} {kind} names are wanted, got {len(names)}")
+            require(len(names) == table.shape[1], f"{kind}_names must have {table.shape[1]} names, got {len(names)}")
             for column, name in enumerate(names):
                 values = table[:, column]
                 high = np.abs(values).max()
@@ -70,24 +87,27 @@ class Dataset:
         self._check_larger_sample()
         known = self.noise_scale is None or is_positive(self.noise_scale)
         require(known, f"noise_scale must be None or > 0, got {self.noise_scale!r}")
-        if self.x_test is not None:
+        held_out = [name for name in ("x_test", "y_test", "test_regions") if getattr(self, name) is not None]
+        together = len(held_out) in (0, 3)
+        require(together, f"x_test, y_test and test_regions must be given together, got {', '.join(held_out)} alone")
+        if held_out:
             self._check_held_out()
 
     @property
     def output_names(self) -> tuple[str, ...]:
-        """What a predictive has a mean of: each target, or each class of the one target."""
+        """Names of the columns of a predictive's mean: the targets, or "target=class" for each class."""
         return tuple(f"{self.target_names[0]}={name}" for name in self.class_names) or self.target_names
 
     def outputs(self, y: Array) -> Array:
-        """Targets `[N, D]` as that mean would have them: themselves, or one-hot `[N, K]` if they are of K classes."""
+        """Targets `[N, D]` in the columns of `output_names`: unchanged, or one-hot `[N, K]` where y is a class."""
         return np.eye(len(self.class_names))[y[:, 0].astype(int)] if self.class_names else y
 
     def _check_classes(self, name: str, y: Array) -> None:
         names, count = self.class_names, len(self.class_names)
         if count:
             different = count == len(set(names)) >= 2
-            wanted = f"target {self.target_names[0]!r} must have two or more classes of different names"
-            require(different, f"{wanted}, got {', '.join(names)}")
+            rule = f"target {self.target_names[0]!r} must have two or more classes of different names"
+            require(different, f"{rule}, got {', '.join(names)}")
             require(self.noise_scale is None, f"a class has no noise_scale, got {self.noise_scale!r}")
             require(y.shape[1] == 1, f"{name} must have one column, that of the class, got {y.shape[1]}")
             bad = y[~np.isin(y, np.arange(count))]
@@ -98,25 +118,24 @@ class Dataset:
         require(more is None or isinstance(more, Dataset), f"larger_sample must be a Dataset or None, got {more!r}")
         if more is not None:
             (rows, features), outputs = self.x.shape, self.y.shape[1]
-            wanted, got = ([4 * rows, features], [4 * rows, outputs]), (list(more.x.shape), list(more.y.shape))
-            require(got == wanted, f"larger_sample must have x and y of shape {wanted}, got {got}")
-            classes, there = list(self.class_names), list(more.class_names)
-            require(there == classes, f"larger_sample must have the class_names {classes}, got {there}")
+            shapes, got = ([4 * rows, features], [4 * rows, outputs]), (list(more.x.shape), list(more.y.shape))
+            require(got == shapes, f"larger_sample must have x and y of shapes {shapes}, got {got}")
+            classes, others = list(self.class_names), list(more.class_names)
+            require(others == classes, f"larger_sample must have the class_names {classes}, got {others}")
 
     def _check_held_out(self) -> None:
-        require(
-            self.y_test is not None and self.test_regions is not None,
-            "x_test comes with y_test and test_regions",
-        )
         self._set(
             x_test=finite_table("x_test", self.x_test, self.feature_names),  # type: ignore[arg-type]
             y_test=finite_table("y_test", self.y_test, self.target_names),  # type: ignore[arg-type]
             test_regions=np.asarray(self.test_regions, dtype=np.str_),
         )
+        for name, table, held_out in (("x", self.x, self.x_test), ("y", self.y, self.y_test)):
+            columns, got = table.shape[1], held_out.shape[1]  # type: ignore[union-attr]
+            require(got == columns, f"{name}_test must have as many columns as {name}, {columns}, got {got}")
         rows = {len(self.x_test), len(self.y_test), len(self.test_regions)}  # type: ignore[arg-type]
         require(len(rows) == 1, f"x_test, y_test and test_regions must have as many rows, got {sorted(rows)}")
         self._check_classes("y_test", self.y_test)  # type: ignore[arg-type]
-        for region in np.unique(self.test_regions):  # type: ignore[arg-type]
+        for region in np.unique(self.test_regions).tolist():  # type: ignore[arg-type]
             require_known("region", region, REGIONS)
 
     def _set(self, **values: Any) -> None:

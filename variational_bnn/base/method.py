@@ -1,21 +1,164 @@
-"""The two protocols: a method, and the posterior that it returns."""
+"""The two protocols between a dataset and what is measured: a method, and the posterior that it returns."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
-from variational_bnn.base.checks import Array, Floats, is_positive, require, require_count
+from variational_bnn.base.checks import Array, Floats, require
+from variational_bnn.base.constants import MAX_R_HAT, MIN_ESS
 from variational_bnn.base.dataset import Dataset
 from variational_bnn.base.network import Network
 from variational_bnn.base.predictive import Predictive
 
 
-def require_fit(network: Network, dataset: Dataset) -> None:
-    """Refuse a network whose sizes are not the dataset's, or whose likelihood is not one of its targets."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Diagnostics:
+    """What a posterior says of itself: its size and, if Markov chains made it, how they went.
+
+    Args:
+        num_parameters: How many numbers were trained or sampled.
+        num_random_variables: How many random numbers make one function sample.
+        latent_noise: Whether function samples differ by noise that is drawn inside the network for each row, as with
+            stochastic hidden units. Such noise is not uncertainty about parameters.
+        acceptance: Mean acceptance rate of the chains, or the mean of the statistic that NUTS has in its place.
+        r_hat: Rank-normalised split R-hat (Vehtari et al. 2021, arXiv 1903.08008) of the function values, the largest
+            over query points and outputs; 1 where the chains agree. NaN with one chain, or fewer than four draws.
+        ess: Bulk effective sample size of the function values, of all chains together, the smallest over query points
+            and outputs.
+        ess_tail: Tail effective sample size of the function values, the smallest over query points and outputs.
+        trace: Log posterior density `[steps, chains]` in nats, up to a constant, of the warm-up and the kept draws;
+            None without chains.
+        warmup: How many steps of the trace are warm-up.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> vbnn.Diagnostics(r_hat=1.004, ess=2400, ess_tail=1900).converged
+        True
+    """
+
+    num_parameters: int = 0
+    num_random_variables: int = 0
+    latent_noise: bool = False
+    acceptance: float = math.nan
+    r_hat: float = math.nan
+    ess: float = math.nan
+    ess_tail: float = math.nan
+    trace: Array | None = field(default=None, repr=False)
+    warmup: int = 0
+
+    @property
+    def converged(self) -> bool:
+        """Whether R-hat is at most 1.01 and both effective sample sizes are at least 400 (Vehtari et al. 2021)."""
+        return self.r_hat <= MAX_R_HAT and self.ess >= MIN_ESS and self.ess_tail >= MIN_ESS
+
+
+class FitError(RuntimeError):
+    """Raised by a method that finds no posterior, for instance because its loss diverged.
+
+    `compare` makes the message the status of the run's rows, and goes on with the other runs.
+
+    Args:
+        message: Why there is no posterior.
+        diagnostics: Of the Markov chains, if there were any.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> raise vbnn.FitError("diverged: the loss became nan")
+        Traceback (most recent call last):
+        variational_bnn.base.method.FitError: diverged: the loss became nan
+    """
+
+    def __init__(self, message: str, diagnostics: Diagnostics | None = None) -> None:
+        super().__init__(message)
+        self.diagnostics = diagnostics
+
+
+@runtime_checkable
+class Posterior(Protocol):
+    """What a method returns: a distribution over functions, in the units of the dataset.
+
+    The same seed gives the same function samples at every x, so that a function sample is one function.
+
+    Example:
+        A posterior that knows its function values in closed form:
+
+        >>> import variational_bnn as vbnn
+        >>> class Slopes:
+        ...     diagnostics = None
+        ...
+        ...     def sample_functions(self, x, *, num_samples, seed):
+        ...         return np.random.default_rng(seed).normal(size=(num_samples, 1, 1)) * x
+        ...
+        ...     def predict(self, x, *, num_samples, seed):
+        ...         functions = self.sample_functions(x, num_samples=num_samples, seed=seed)
+        ...         return vbnn.Predictive.from_functions(functions, noise_variance=0.01)
+        >>> isinstance(Slopes(), vbnn.Posterior)
+        True
+        >>> Slopes().predict(np.ones((5, 1)), num_samples=20, seed=0).mean.shape
+        (5, 1)
+    """
+
+    @property
+    def diagnostics(self) -> Diagnostics | None:
+        """What the posterior says of itself; None if it says nothing."""
+        ...
+
+    def predict(self, x: Array, *, num_samples: int, seed: int) -> Predictive:
+        """The predictive at inputs `[N, F]` from `num_samples` function samples."""
+        ...
+
+    def sample_functions(self, x: Array, *, num_samples: int, seed: int) -> Floats:
+        """Function samples `[S, N, D]`: draws of E[y given x, function], each the same function at every x.
+
+        Of K classes they are the classes' probabilities `[S, N, K]`.
+        """
+        ...
+
+
+@runtime_checkable
+class Method(Protocol):
+    """A way to find a posterior over the functions of a network, or over functions of its own.
+
+    A method is best a frozen dataclass whose fields are its settings: `compare` stores them with the results.
+
+    Example:
+        Bayesian linear regression of another library, in a few lines, passed to `compare`:
+
+        >>> import dataclasses
+        >>> import variational_bnn as vbnn
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Constant:
+        ...     value: float = 0.0
+        ...
+        ...     def supports(self, dataset, network):
+        ...         return "it does not support classes" if dataset.class_names else None
+        ...
+        ...     def fit(self, dataset, network, seed):
+        ...         return ...  # an object with the methods of `Posterior`
+        >>> isinstance(Constant(), vbnn.Method)
+        True
+    """
+
+    def supports(self, dataset: Dataset, network: Network) -> str | None:
+        """Why the method cannot fit the network to the dataset, as a sentence; None if it can."""
+        ...
+
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> Posterior:
+        """The posterior given the training rows, in the units of the dataset.
+
+        Raises:
+            FitError: If there is none.
+        """
+        ...
+
+
+def require_compatible(network: Network, dataset: Dataset) -> None:
+    """Raise a `ValueError` unless the network's sizes and its likelihood are those of the dataset."""
     got = (network.input_shape, network.output_size)
-    wanted = (dataset.x.shape[1:], dataset.y.shape[1])
-    require(got == wanted, f"network must have input_shape, output_size = {wanted} for the dataset, got {got}")
+    needed = (dataset.x.shape[1:], dataset.y.shape[1])
+    require(got == needed, f"network must have input_shape, output_size = {needed} for the dataset, got {got}")
     likelihood, count = network.likelihood, len(dataset.class_names)
     kind = f"a Categorical likelihood of the dataset's {count} classes" if count else "a likelihood of numbers"
     fits = getattr(likelihood, "num_classes", 0) == count
@@ -24,93 +167,3 @@ def require_fit(network: Network, dataset: Dataset) -> None:
     for y in (dataset.y, dataset.y_test, None if more is None else more.y):
         if y is not None:
             likelihood.require_targets(y)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Diagnostics:
-    """How Markov chains went.
-
-    Attributes:
-        acceptance: Mean acceptance rate, or the mean of what NUTS has in its place.
-        r_hat: Split R-hat (Gelman et al. 2013) of the functions, the largest over the queries of the dataset and the
-            outputs; 1 where the chains agree. NaN with one chain, or fewer than four draws.
-        ess: Effective sample size of the functions, of all chains together, the smallest likewise.
-        trace: Log posterior density `[steps, chains]`, up to a constant, of the warm-up and the kept draws.
-        warmup: Steps of the trace that are warm-up.
-    """
-
-    acceptance: float
-    r_hat: float
-    ess: float
-    trace: Array = field(repr=False)
-    warmup: int
-
-
-class Posterior(Protocol):
-    """What a method returns: a distribution over functions."""
-
-    @property
-    def num_parameters(self) -> int:
-        """How many numbers were trained, or sampled."""
-        ...
-
-    @property
-    def num_random_variables(self) -> int:
-        """How many numbers are drawn at random for one function."""
-        ...
-
-    @property
-    def diagnostics(self) -> Diagnostics | None:
-        """How the Markov chains went that made it, if any did."""
-        ...
-
-    def predict(self, x: Array, *, num_samples: int, seed: int) -> Predictive:
-        """The predictive at `[N, F]` inputs from S draws."""
-        ...
-
-    def sample_functions(self, x: Array, *, num_samples: int, seed: int) -> Floats:
-        """Coherent draws `[S, N, D]` of E[y given x, draw]."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Training:
-    """How methods are trained; each reads what concerns it.
-
-    Attributes:
-        steps: Gradient steps.
-        batch_size: Rows a step; all of them where there are fewer.
-        learning_rate: Of Adam, at the start; it falls to zero along a cosine.
-        dropout_rate: Of the hidden units, for `dropout`.
-        members: Of an `ensemble`.
-        chains: Markov chains, for `hmc`, `metropolis` and `sgld`.
-        warmup: Steps of each chain that are thrown away, in which `hmc` and `metropolis` adapt; in whole hundreds.
-        draws: Draws kept of each chain.
-        thinning: Steps that `metropolis` and `sgld` make for one of the above; a step of `hmc` is many by itself.
-    """
-
-    steps: int = 5000
-    batch_size: int = 256
-    learning_rate: float = 0.02
-    dropout_rate: float = 0.05
-    members: int = 5
-    chains: int = 4
-    warmup: int = 1000
-    draws: int = 1000
-    thinning: int = 100
-
-    def __post_init__(self) -> None:
-        """Check every field."""
-        for name in ("steps", "batch_size", "members", "chains", "warmup", "draws", "thinning"):
-            require_count(name, getattr(self, name))
-        require(is_positive(self.learning_rate), f"learning_rate must be > 0, got {self.learning_rate!r}")
-        within = is_positive(self.dropout_rate) and self.dropout_rate < 1
-        require(within, f"dropout_rate must be > 0 and < 1, got {self.dropout_rate!r}")
-
-
-class Method(Protocol):
-    """`(dataset, network, training, seed) -> posterior`, in the units that the dataset is given in."""
-
-    def __call__(self, dataset: Dataset, network: Network, training: Training, seed: int) -> Posterior:
-        """Fit the network to the training rows."""
-        ...

@@ -1,4 +1,4 @@
-"""Published files: the copy that an environment variable names or, without one, a download that is kept."""
+"""Published files: a copy in the folder that an environment variable names or, without one, a cached download."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ _TIMEOUT_SECONDS = 20
 
 
 def copy_of(file: str) -> Path | None:
-    """The file in the folder that `VARIATIONAL_BNN_DATA` names, or None if that variable is not set.
+    """The path of a file in the folder that `VARIATIONAL_BNN_DATA` names, or None if that variable is not set.
+
+    Args:
+        file: Path of the file in that folder.
 
     Raises:
-        ValueError: If the variable is set, but there is no such file in its folder.
+        ValueError: If the variable is set and its folder has no such file.
     """
     root = os.environ.get(_VARIABLE)
     if not root:
@@ -28,17 +31,20 @@ def copy_of(file: str) -> Path | None:
 
 
 def download(what: str, address: str, *, sha256: str, to: Path, copy: str) -> Path:
-    """Download a file, unless it is there already.
+    """Download a file, unless it has been downloaded before.
 
     Args:
-        what: What the message calls it.
-        address: Of the file.
-        sha256: Of the file.
-        to: Where it is kept.
-        copy: Where a copy would be, in the folder that `VARIATIONAL_BNN_DATA` names, for the message.
+        what: Name of the file, for the message.
+        address: URL of the file.
+        sha256: Checksum of the file.
+        to: Where the file is kept.
+        copy: Path of a copy in the folder that `VARIATIONAL_BNN_DATA` can name, for the message.
+
+    Returns:
+        The path of the file, which is `to`.
 
     Raises:
-        ValueError: If the file cannot be had, or its checksum is another.
+        ValueError: If the file cannot be downloaded, or has another checksum.
     """
     try:
         path = pooch.retrieve(

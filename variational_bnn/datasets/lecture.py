@@ -1,6 +1,6 @@
-"""The lecture's sample dataset: 20 points of a noisy sine, with a gap in the middle.
+"""The lecture's dataset: 20 points of a noisy sine, with a gap in the middle.
 
-Source: Harvard CS109B 2021, lecture 27. The inputs are given by formula; the targets are read off the plot, to about
+Source: Harvard CS109B 2021, lecture 27. The inputs are given by a formula; the targets are read off the plot, to about
 0.1, and agree with y = 10 sin(2 pi x) + N(0, 1).
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from variational_bnn.base import Dataset
-from variational_bnn.base.checks import Array, require_count
+from variational_bnn.base.checks import Array, require_count, require_seed
 
 _NOISE = 1.0
 _X = np.delete(np.linspace(-0.5, 0.5, 32), slice(10, 22))
@@ -22,27 +22,45 @@ _Y = np.array(
 
 
 def lecture() -> Dataset:
-    """The 20 points of the lecture: x is `[20, 1]`, in [-0.5, -0.21] and [0.21, 0.5]; y is `[20, 1]`.
+    """The 20 points of the lecture: a noisy sine with a gap in the middle.
 
-    Four times as many are from the formula, `lecture_sample(80, seed=0)`.
+    x is `[20, 1]`, in the intervals [-0.5, -0.21] and [0.21, 0.5]; y is `[20, 1]`, and agrees with
+    10 sin(2 pi x) + N(0, 1), so that `noise_scale` is 1. The `larger_sample` of 80 points is drawn from that formula.
+
+    Source: Harvard CS109B 2021, lecture 27, read off the plot to about 0.1.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> dataset = vbnn.lecture()
+        >>> dataset.x.shape, dataset.y.shape, dataset.larger_sample.x.shape
+        ((20, 1), (20, 1), (80, 1))
     """
     return _dataset("lecture", _X, _Y, larger_sample=_sample(4 * len(_X), seed=0))
 
 
 def lecture_sample(num_examples: int, seed: int) -> Dataset:
-    """A sample of any size from the formula behind the lecture's points, for larger and repeated datasets.
+    """A sample of any size from the formula of the lecture's points, for larger and repeated datasets.
 
-    The inputs are spread evenly over the lecture's two intervals, whose ends they keep (20 of them are the lecture's
-    own); the targets are 10 sin(2 pi x) + N(0, 1).
+    The inputs are equally spaced in each of the lecture's two intervals, including their ends; with 20 examples they
+    are the lecture's inputs. The targets are 10 sin(2 pi x) + N(0, 1). The `larger_sample` has other noise.
 
     Args:
-        num_examples: N; the left interval has the odd one.
-        seed: Of the noise.
+        num_examples: N, >= 2; if it is odd, the left interval has one input more.
+        seed: Seed of the noise, >= 0.
+
+    Returns:
+        The dataset, with x and y `[N, 1]`.
 
     Raises:
-        ValueError: If `num_examples` is not a whole number of at least 2.
+        ValueError: If `num_examples` is not a whole number >= 2, or the seed is not a whole number >= 0.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> vbnn.lecture_sample(200, seed=1).x.shape
+        (200, 1)
     """
     require_count("num_examples", num_examples)
+    require_seed(seed)
     return _sample(num_examples, seed, larger_sample=_sample(4 * num_examples, seed + 1))
 
 

@@ -1,44 +1,121 @@
-"""Datasets by name, as the command line asks for them."""
+"""Datasets and images by name, as the command line takes them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from variational_bnn.base import Dataset
 from variational_bnn.base.checks import require
-from variational_bnn.datasets.images import digits, labelled
+from variational_bnn.datasets.digits import digits
+from variational_bnn.datasets.images import Images
+from variational_bnn.datasets.labelled import labelled
 from variational_bnn.datasets.lecture import lecture
+from variational_bnn.datasets.mnist import mnist
+from variational_bnn.datasets.npz import read_npz
 from variational_bnn.datasets.tables import column_names, read_csv
 from variational_bnn.datasets.uci import SOURCES, uci
 
-DATASETS: dict[str, str] = {
-    "lecture": "20 points of a noisy sine with a gap in the middle",
-    "digits": "1293 images of 8 x 8, of the digits 0 to 8, to be classified; 9 is held out, as `beyond`",
-    **{f"uci:{name}": source.about for name, source in SOURCES.items()},
+Loaded = TypeVar("Loaded", Dataset, Images)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NamedDataset(Generic[Loaded]):
+    """An entry of `DATASETS` or `IMAGES`.
+
+    Attributes:
+        about: What the dataset is, in one line, for the command `variational-bnn list`.
+        load: A function without arguments that returns the dataset or the images.
+
+    Example:
+        >>> from variational_bnn.datasets import DATASETS
+        >>> DATASETS["lecture"].about
+        '20 points of a noisy sine with a gap in the middle'
+        >>> DATASETS["lecture"].load().x.shape
+        (20, 1)
+    """
+
+    about: str
+    load: Callable[[], Loaded]
+
+
+DATASETS: dict[str, NamedDataset[Dataset]] = {
+    "lecture": NamedDataset(about="20 points of a noisy sine with a gap in the middle", load=lecture),
+    "digits": NamedDataset(
+        about="1293 images of 8 x 8, of the digits 0 to 8, to be classified; 9 is held out, as `beyond`",
+        load=lambda: labelled(digits(), held_out=9),
+    ),
+    **{f"uci:{name}": NamedDataset(about=source.about, load=partial(uci, name)) for name, source in SOURCES.items()},
 }
-"""The names that `load` knows besides CSV files, each with a line that says what it is."""
+"""The datasets that `load` knows by name. A new one is a line here and a function that returns it."""
+
+IMAGES: dict[str, NamedDataset[Images]] = {
+    "digits": NamedDataset(about="1797 images of 8 x 8: handwritten digits, which come with scikit-learn", load=digits),
+    "mnist": NamedDataset(
+        about="70000 images of 28 x 28: handwritten digits, in the file that Keras downloads", load=mnist
+    ),
+}
+"""The images that `load_images` knows by name. New ones are a line here and a function that returns them."""
 
 
 def load(spec: str, target: str | None = None, *, classes: bool | None = None) -> Dataset:
-    """The dataset that a name or a path stands for; all its rows train, but for those that `digits` holds out.
+    """The dataset of a name or of a CSV file.
+
+    All rows of a CSV file are training rows; `split` makes held-out rows of a part of them.
 
     Args:
         spec: A name in `DATASETS`, or the path of a CSV file.
-        target: The column of the CSV file to predict; named datasets have their own.
-        classes: Whether it is a class: see `read_csv`. Named datasets know.
+        target: The column of the CSV file to predict. Named datasets have their own target.
+        classes: Whether the target of the CSV file is a class, as for `read_csv`.
+
+    Returns:
+        The dataset.
 
     Raises:
-        ValueError: If there is neither such a dataset (the message lists them) nor such a file, if a CSV file comes
-            without a target or a named dataset with one or with classes, or for what `read_csv` and `uci` refuse.
+        ValueError: If there is neither a dataset of that name (the message lists the known ones) nor such a file, if
+            `target` is missing for a CSV file, if `target` or `classes` is given for a named dataset, or if `read_csv`
+            or the loader raises one.
+
+    Example:
+        >>> from variational_bnn.datasets import load
+        >>> load("lecture").x.shape
+        (20, 1)
+        >>> load("measurements.csv", target="y")  # doctest: +SKIP
     """
     if spec in DATASETS:
         require(target is None, f"dataset {spec!r} has its own target, got {target!r}")
         require(not classes, f"dataset {spec!r} knows by itself whether its target is a class")
-        if spec == "digits":
-            return labelled(digits(), held_out=9)
-        return lecture() if spec == "lecture" else uci(spec.removeprefix("uci:"))
+        return DATASETS[spec].load()
     known = ", ".join(DATASETS)
     require(Path(spec).exists(), f"unknown dataset {spec!r}; known: {known}, or the path of a CSV file")
     if target is None:
         raise ValueError(f"{spec} needs a target; columns: {', '.join(column_names(spec))}")
     return read_csv(spec, target, classes=classes)
+
+
+def load_images(spec: str) -> Images:
+    """The images of a name or of an .npz file.
+
+    Args:
+        spec: A name in `IMAGES`, or the path of an .npz file, as for `read_npz`.
+
+    Returns:
+        The images.
+
+    Raises:
+        ValueError: If there are neither images of that name (the message lists the known ones) nor such a file, or if
+            `read_npz` or the loader raises one.
+
+    Example:
+        >>> from variational_bnn.datasets import load_images
+        >>> load_images("digits").image_shape
+        (8, 8)
+    """
+    if spec in IMAGES:
+        return IMAGES[spec].load()
+    known = ", ".join(IMAGES)
+    require(Path(spec).exists(), f"unknown images {spec!r}; known: {known}, or the path of an .npz file")
+    return read_npz(spec)

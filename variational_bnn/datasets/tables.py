@@ -1,4 +1,4 @@
-"""Anybody's table, from a CSV file."""
+"""Tables from CSV files."""
 
 from __future__ import annotations
 
@@ -14,22 +14,39 @@ from variational_bnn.base.checks import Array, require
 
 
 def read_csv(path: str | Path, target: str, name: str | None = None, *, classes: bool | None = None) -> Dataset:
-    """Read a comma-separated UTF-8 file: a line of column names, then a line of numbers for each example.
+    """Read a dataset from a CSV file.
 
-    Every column but the target is a feature. Blank lines are passed over. The target may be a class: each different
-    cell is one, in the order of their numbers if all are numbers, else of their letters.
+    The file is comma-separated UTF-8 text: a line of column names, then one line of numbers for each row. Every column
+    but the target is a feature. Blank lines are ignored. The target may be a class: each different value is one class,
+    and classes are sorted as numbers if all values are numbers, and otherwise as text. All rows are training rows;
+    `split` makes held-out rows of a part of them.
 
     Args:
         path: The file.
-        target: The column to predict.
-        name: Of the dataset; the file's name without its ending by default.
-        classes: Whether the target is a class; if None, it is one where no cell of it is a number.
+        target: Name of the column to predict.
+        name: Name of the dataset; by default that of the file without its suffix.
+        classes: Whether the target is a class. If None, it is a class where no cell of the column is a number.
+
+    Returns:
+        The dataset, with x `[N, F]` and y `[N, 1]`.
 
     Raises:
-        ValueError: If the file cannot be read or parsed; if a column has no name, or the name of another; if the
-            target is not among the columns, or is the only one; if a cell is empty, or no finite number where one is
-            wanted (the message has its column and its line in the file, where the names are line 1); if there are more
-            classes than half the rows; or if `Dataset` refuses the table.
+        ValueError: If the file cannot be read or parsed; if a column has no name, or two have the same; if the target
+            is not among the columns, or is the only one; if a cell is empty, or must be a number and is not finite
+            (the message has its column and its line in the file, where the column names are line 1); if there are more
+            classes than half the rows; or if `Dataset` raises one for the table.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> import pandas as pd
+        >>> import variational_bnn as vbnn
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "walks.csv"
+        ...     table = pd.DataFrame({"distance": [1, 4, 9], "slope": [0, 2, 1], "hours": [0.3, 1.4, 2.5]})
+        ...     table.to_csv(path, index=False)
+        ...     dataset = vbnn.read_csv(path, target="hours")
+        >>> dataset.name, dataset.feature_names, dataset.x.shape
+        ('walks', ('distance', 'slope'), (3, 2))
     """
     path = Path(path)
     cells = _cells(path)
@@ -54,17 +71,17 @@ def read_csv(path: str | Path, target: str, name: str | None = None, *, classes:
 
 
 def column_names(path: str | Path) -> tuple[str, ...]:
-    """The names of a CSV file's columns.
+    """The names of the columns of a CSV file.
 
     Raises:
-        ValueError: As `read_csv`, for what concerns the file and its first line.
+        ValueError: If the file cannot be read or parsed, or a column has no name, or two have the same.
     """
     path = Path(path)
     return _names(path, _cells(path))
 
 
 def _cells(path: Path) -> pd.DataFrame:
-    """The file's cells as text; the index counts lines, and missing cells are empty."""
+    """The cells of the file as text; the index is the line in the file, and missing cells are empty."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             cells = pd.read_csv(
@@ -97,23 +114,25 @@ def _names(path: Path, cells: pd.DataFrame) -> tuple[str, ...]:
 def _class_names(path: Path, target: str, cells: pd.Series[str]) -> tuple[str, ...]:
     for line in cells.index[cells == ""][:1]:
         raise ValueError(f"{path}: column {target!r} must hold a class, line {line} has an empty cell")
-    found = sorted(set(cells))
-    many = f"target {target!r} has {len(found)} classes in {len(cells)} rows, at most half as many are wanted"
-    require(2 * len(found) <= len(cells), f"{path}: {many}")
-    return tuple(sorted(found, key=_number) if all(math.isfinite(_number(name)) for name in found) else found)
+    different = sorted(set(cells))
+    rule = f"target {target!r} must have at most half as many classes as rows"
+    require(2 * len(different) <= len(cells), f"{path}: {rule}, got {len(different)} classes in {len(cells)} rows")
+    are_numbers = all(math.isfinite(_number(name)) for name in different)
+    return tuple(sorted(different, key=_number) if are_numbers else different)
 
 
 def _numbers(path: Path, names: tuple[str, ...], rows: pd.DataFrame) -> Array:
+    # Not by pandas' exact parser, float_precision="round_trip": its errors name neither the line nor the column.
     values = np.array([[_number(cell) for cell in row] for row in rows.itertuples(index=False)])
     for row, column in np.argwhere(~np.isfinite(values))[:1]:
-        found = repr(rows.iat[row, column]) if rows.iat[row, column] else "an empty cell"
+        content = repr(rows.iat[row, column]) if rows.iat[row, column] else "an empty cell"
         where = f"column {names[column]!r} must hold finite numbers, line {rows.index[row]}"
-        raise ValueError(f"{path}: {where} has {found}")
+        raise ValueError(f"{path}: {where} has {content}")
     return values
 
 
 def _number(cell: str) -> float:
-    """The nearest float, as pandas has it only in some versions; NaN for what is no number."""
+    """The nearest float; NaN if the text is not a number."""
     return float(cell) if _is_number(cell) else math.nan
 
 
@@ -122,4 +141,4 @@ def _is_number(cell: str) -> bool:
         float(cell)
     except ValueError:
         return False
-    return True
+    return "_" not in cell  # Python reads 1_000 as a number; in a table it is a name.

@@ -1,6 +1,6 @@
-"""The UCI regression tables that the literature compares on (Hernandez-Lobato and Adams 2015, arXiv 1502.05336).
+"""The UCI regression tables of the literature (Hernandez-Lobato and Adams 2015, arXiv 1502.05336).
 
-The files are those kept with Gal and Ghahramani 2016 (arXiv 1506.02142), from the UCI Machine Learning Repository
+The files are those published with Gal and Ghahramani 2016 (arXiv 1506.02142), from the UCI Machine Learning Repository
 (CC BY 4.0). Column names follow the UCI pages.
 """
 
@@ -24,14 +24,14 @@ _ADDRESS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One file: whitespace-separated numbers, the features' columns first, then the target's.
+    """A published file of numbers separated by whitespace: the columns of the features, then that of the target.
 
     Attributes:
-        about: A line for people.
-        directory: Of the file, where it is kept.
-        sha256: Of the file.
-        features: Names of the features' columns, separated by spaces.
-        target: Name of the target's column.
+        about: What the table is, in one line.
+        directory: Directory of the file, where it is published and in a copy of the data.
+        sha256: Checksum of the file.
+        features: Names of the columns of the features, separated by spaces.
+        target: Name of the column of the target.
     """
 
     about: str
@@ -114,18 +114,32 @@ SOURCES: dict[str, Source] = {
 
 
 def uci(name: str) -> Dataset:
-    """Load one of the tables; all its rows train.
+    """A UCI regression table: boston, concrete, energy, kin8nm, naval, power, protein, wine or yacht.
 
-    The file is read from `$VARIATIONAL_BNN_DATA/uci/<directory>/data.txt` if that variable is set, and is otherwise
-    downloaded once, into the user's cache. Columns that are constant over all rows are dropped: naval has two, the
-    temperature and the pressure at the compressor's inlet. Naval's second target, the decay of the turbine, is unused.
+    All rows are training rows; `split` makes held-out rows of a part of them. Features that are constant over all rows
+    are left out: "naval" has two, the temperature and the pressure at the compressor's inlet. The second target of
+    "naval", the decay of the turbine, is not used.
+
+    If the environment variable `VARIATIONAL_BNN_DATA` is set, the file is `uci/<directory>/data.txt` in the folder that
+    it names. Otherwise it is downloaded once, into the user's cache.
+
+    Source: UCI Machine Learning Repository (CC BY 4.0), in the files of Gal and Ghahramani 2016 (arXiv 1506.02142),
+    as compared by Hernandez-Lobato and Adams 2015 (arXiv 1502.05336).
 
     Args:
-        name: A name in `SOURCES`.
+        name: Name of the table.
+
+    Returns:
+        The dataset, with x `[N, F]` and y `[N, 1]`.
 
     Raises:
-        ValueError: If the name is unknown (the message lists the known ones), the file cannot be had, or its checksum
-            is not the published file's.
+        ValueError: If the name is unknown (the message lists the known ones), the file is missing and cannot be
+            downloaded, or it does not have the checksum of the published file.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> vbnn.uci("yacht").x.shape  # doctest: +SKIP
+        (308, 6)
     """
     require_known("UCI dataset", name, list(SOURCES))
     source = SOURCES[name]
@@ -149,6 +163,6 @@ def _file(name: str, source: Source) -> Path:
         address = _ADDRESS.format(directory=source.directory)
         cache = pooch.os_cache("variational_bnn") / f"{source.directory}.txt"
         return download(f"dataset {name!r}", address, sha256=source.sha256, to=cache, copy=copy)
-    found = pooch.file_hash(str(path), alg="sha256")
-    require(found == source.sha256, f"{path} must have sha256 {source.sha256}, got {found}")
+    checksum = pooch.file_hash(str(path), alg="sha256")
+    require(checksum == source.sha256, f"{path} must have sha256 {source.sha256}, got {checksum}")
     return path

@@ -1,10 +1,10 @@
-"""How close each method's functions come to those of a reference posterior, query by query. No file is read."""
+"""The distance of each method's function samples to those of a reference posterior, at every query point."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +12,19 @@ import pandas as pd
 
 from variational_bnn.base import REGIONS
 from variational_bnn.base.checks import Array, require
-from variational_bnn.evaluation.regions import ratio_interval
+from variational_bnn.evaluation.intervals import ratio_interval
 from variational_bnn.evaluation.scores import wasserstein
-from variational_bnn.experiments.csv_tables import CELL_TYPES, Cell, cells_in, failed_cells, label
-from variational_bnn.experiments.draws_files import FUNCTIONS, Draws
 
+Run = tuple[str, str, int]
+"""The names of a dataset and of a method, and a seed."""
+
+_RUN_COLUMNS = ("dataset", "method", "seed")
 _MEASURES = ("log_sd_ratio", "wasserstein", "mean_error", "total_variation", "agreement")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Sample:
-    """Draws `[S, M, D]`, with their mean and sd `[M, D]`."""
+    """Function samples `[S, M, D]`, with their mean and standard deviation `[M, D]` over the samples."""
 
     draws: Array
     mean: Array
@@ -30,107 +32,142 @@ class _Sample:
 
     @classmethod
     def of(cls, functions: Array) -> _Sample:
-        """Equal draws have an sd of exactly 0: they are centred on the first, not on a mean that is rounded."""
+        """Equal draws have an sd of exactly 0: they are centred on the first draw, not on a mean that is rounded."""
         centred = functions - functions[0]
         return cls(draws=functions, mean=functions[0] + centred.mean(axis=0), sd=centred.std(axis=0))
 
 
 def reference_distances(
-    results: pd.DataFrame, predictions: pd.DataFrame, draws: Mapping[Cell, Draws], reference: str
+    results: pd.DataFrame,
+    predictions: pd.DataFrame,
+    draws: Mapping[Run, Mapping[str, npt.NDArray[Any]]],
+    reference: str,
 ) -> pd.DataFrame:
-    """One row for each region of each cell that went well, where the reference has any such cell of its dataset.
+    """Measure how far the function samples of each run are from those of the reference posterior, region by region.
 
-    The reference's draws are those of all its seeds together, but of the cell's own: so the reference's own rows, which
-    are measured alike, show how close the measures come by chance. With a single seed those are NaN, and all other
-    methods are compared with that seed.
-
-    Columns; means are over the region's queries and outputs, and sds are over the draws:
-
-    - `dataset`, `method`, `seed`, `region`, `reference`
-    - `log_sd_ratio`: mean of log(sd / the reference's sd), nats; -inf where the draws agree exactly
-    - `sd_ratio`: exp of that
-    - `wasserstein`: mean of the Wasserstein-1 distance between the draws and the reference's, in units of the
-      reference's sd there (Izmailov et al. 2021, arXiv 2104.14421, leave it in those of y)
-    - `mean_error`: mean of |mean - the reference's mean|, in units of the reference's sd there
-    - `total_variation`: mean of half the sum over the classes of that difference; `agreement`: share of the queries
-      whose most probable class, by the mean, is the reference's (Izmailov et al. 2021). NaN unless the outputs are
-      probabilities of classes, which add up to 1
-
-    Where y is a class, `wasserstein` and `mean_error` are in units of probability: where the reference is certain of
-    the class its sd is next to nothing, and distances in such units would measure that alone. Where it has no sd at
-    all, queries are left out of the ratio of sds, and of that alone.
+    The reference's draws are those of all its seeds together, except the run's own draws. The reference is measured
+    like all other methods, so that its own rows show which distances arise by chance. With a single seed of the
+    reference, its own rows are NaN, and all other methods are compared with that seed.
 
     Args:
-        results: As in `Saved.results`.
-        predictions: As in `Saved.predictions`, which say where each query is.
-        draws: As in `Saved.draws`.
-        reference: The method that the others are compared with.
+        results: Rows of results, one for each region of each run, with the columns of `Comparison.results`. Runs whose
+            status is not "ok" are left out.
+        predictions: Rows of predictions, with the columns of `Comparison.predictions`, which say in which region each
+            query point is.
+        draws: For each run `(dataset, method, seed)` an array "functions" `[S, M, D]`: function samples at the M query
+            points, in the order of the query points' numbers.
+        reference: Name of the method that the others are compared with.
+
+    Returns:
+        One row for each region of each successful run of a dataset on which the reference has a successful run. Means
+        are over the region's query points and over the outputs; standard deviations (sd) are over the draws:
+
+        - `dataset`, `method`, `seed`, `region`, `reference`
+        - `log_sd_ratio`: mean of log(sd / the reference's sd), in nats; -inf where the draws agree exactly
+        - `sd_ratio`: exp of `log_sd_ratio`
+        - `wasserstein`: mean of the Wasserstein-1 distance between the draws and the reference's draws, in units of the
+          reference's sd at that query point (Izmailov et al. 2021, arXiv 2104.14421, leave it in the units of y)
+        - `mean_error`: mean of |mean - the reference's mean|, in units of the reference's sd at that query point
+        - `total_variation`: mean of half the sum over the classes of |mean - the reference's mean| (Izmailov et al.
+          2021). NaN unless the outputs are probabilities of classes, which add up to 1
+        - `agreement`: share of the query points whose most probable class, by the mean, is that of the reference
+          (Izmailov et al. 2021). NaN unless the outputs are probabilities of classes, which add up to 1
+
+        Where y is a class, `wasserstein` and `mean_error` are in units of probability: where the reference is certain
+        of the class its sd is almost 0, and distances in units of it would measure nothing else. Query points and
+        outputs at which the reference's sd is 0 are then left out of `log_sd_ratio`, and of no other measure.
 
     Raises:
-        ValueError: If a cell that went well has no draws, cells of one dataset were asked other queries, or the
-            reference's draws agree exactly somewhere and y is a number.
+        ValueError: If a successful run has no draws, if runs of one dataset have different query points or outputs, or
+            if y is a number and the reference's draws agree exactly at a query point.
     """
-    failed = failed_cells(results)
-    cells = [cell for cell in cells_in(results) if cell not in failed]
-    for cell in cells:
-        require(FUNCTIONS in draws.get(cell, {}), f"draws of {label(cell)} are wanted, got none")
-    functions = {cell: draws[cell][FUNCTIONS] for cell in cells}
-    regions, classes = _regions(predictions), bool(results["entropy"].notna().any())
+    runs = _successful_runs(results)
+    for run in runs:
+        require("functions" in draws.get(run, {}), f"draws of {_label(run)} must have an array 'functions', got none")
+    functions: dict[Run, Array] = {run: draws[run]["functions"] for run in runs}
+    regions = _regions(predictions)
+    classes = "entropy" in results and bool(results["entropy"].notna().any())
     rows = []
     for dataset in results["dataset"].unique():
-        of_reference = [cell for cell in cells if cell[:2] == (dataset, reference)]
+        of_reference = [run for run in runs if run[:2] == (dataset, reference)]
         if not of_reference:
             continue
-        everywhere = _reference([functions[cell] for cell in of_reference], reference, classes)
-        without = {seed: [functions[cell] for cell in of_reference if cell[2] != seed] for *_, seed in of_reference}
-        others = {seed: _reference(kept, reference, classes) for seed, kept in without.items() if kept}
-        for cell in [cell for cell in cells if cell[0] == dataset]:
-            wanted, got = everywhere.sd.shape, functions[cell].shape[1:]
-            require(got == wanted, f"{label(cell)} must have the reference's queries and outputs {wanted}, got {got}")
-            alone = None if cell in of_reference else everywhere
-            measures = _measures(_Sample.of(functions[cell]), others.get(cell[2], alone), classes)
-            rows += _rows(cell, reference, regions[cell], measures)
-    return pd.DataFrame(rows, columns=[*CELL_TYPES, "region", "reference", "sd_ratio", *_MEASURES])
+        all_seeds = _reference([functions[run] for run in of_reference], reference, classes)
+        without = {seed: [functions[run] for run in of_reference if run[2] != seed] for *_, seed in of_reference}
+        other_seeds = {seed: _reference(kept, reference, classes) for seed, kept in without.items() if kept}
+        for run in [run for run in runs if run[0] == dataset]:
+            expected, got = all_seeds.sd.shape, functions[run].shape[1:]
+            message = f"{_label(run)} must have the reference's query points and outputs {expected}, got {got}"
+            require(got == expected, message)
+            if_no_other_seed = None if run in of_reference else all_seeds
+            measures = _measures(_Sample.of(functions[run]), other_seeds.get(run[2], if_no_other_seed), classes)
+            rows += _rows(run, reference, regions[run], measures)
+    return pd.DataFrame(rows, columns=[*_RUN_COLUMNS, "region", "reference", "sd_ratio", *_MEASURES])
 
 
-def summarise_reference_distances(closeness: pd.DataFrame) -> pd.DataFrame:
-    """One row a method, in first-seen order, over its seeds.
-
-    Columns: `method` and, for every region, `sd_ratio_<region>` and likewise `wasserstein`, `mean_error` and
-    `total_variation`: geometric means, with `_low` and `_high` for the bounds of a 95 % t interval over seeds, taken in
-    logs; and `agreement_<region>`, a mean. The bounds are NaN with one seed, and where a seed's measure is 0.
+def summarise_reference_distances(distances: pd.DataFrame) -> pd.DataFrame:
+    """Summarise the distances to the reference over the seeds of each method.
 
     Args:
-        closeness: Rows of one dataset, as `closeness` gives them.
+        distances: Rows of one dataset, as `reference_distances` returns them.
+
+    Returns:
+        One row for each method, in the order in which the methods first appear. The columns are `method` and, for every
+        region,
+
+        - `sd_ratio_<region>`, `wasserstein_<region>`, `mean_error_<region>` and `total_variation_<region>`: geometric
+          means over seeds. `_low` and `_high` are appended for the bounds of a 95 % t interval over seeds, computed in
+          logs; the bounds are NaN with one seed, and where the measure of a seed is 0
+        - `agreement_<region>`: mean over seeds
 
     Raises:
         ValueError: If there are rows of more than one dataset.
     """
-    datasets = list(closeness["dataset"].unique())
-    require(len(datasets) <= 1, f"closeness on one dataset is wanted, got {', '.join(datasets)}")
-    rows = [{"method": method, **_summary(group)} for method, group in closeness.groupby("method", sort=False)]
-    return pd.DataFrame(rows, columns=["method", *_summary(closeness.iloc[:0])])
+    datasets = list(distances["dataset"].unique())
+    require(len(datasets) <= 1, f"distances must be of one dataset, got {', '.join(datasets)}")
+    rows = [{"method": method, **_summary(group)} for method, group in distances.groupby("method", sort=False)]
+    return pd.DataFrame(rows, columns=["method", *_summary(distances.iloc[:0])])
+
+
+def _successful_runs(results: pd.DataFrame) -> list[Run]:
+    """The runs of which every row is "ok", in the order in which they first appear."""
+    failed = set(_runs(results[results["status"] != "ok"]))
+    return [run for run in _runs(results) if run not in failed]
+
+
+def _runs(results: pd.DataFrame) -> list[Run]:
+    rows = results[list(_RUN_COLUMNS)].drop_duplicates()
+    return list(zip(rows["dataset"], rows["method"], rows["seed"].tolist(), strict=True))
+
+
+def _label(run: Run) -> str:
+    dataset, method, seed = run
+    return f"{dataset} / {method} / seed {seed}"
 
 
 def _reference(functions: list[Array], name: str, classes: bool) -> _Sample:
     """The draws of several seeds together."""
     shapes = {each.shape[1:] for each in functions}
-    require(len(shapes) == 1, f"seeds of the reference {name!r} were asked other queries: {sorted(shapes)}")
+    require(
+        len(shapes) == 1,
+        f"all seeds of the reference {name!r} must have the same query points and outputs, got {sorted(shapes)}",
+    )
     sample = _Sample.of(np.concatenate(functions))
-    none = f"got none at {(sample.sd == 0).any(axis=1).sum()} of {len(sample.sd)} queries"
-    require(classes or bool((sample.sd > 0).all()), f"the reference {name!r} must have variance at every query, {none}")
+    got = f"got none at {(sample.sd == 0).any(axis=1).sum()} of {len(sample.sd)} query points"
+    positive = bool((sample.sd > 0).all())
+    require(classes or positive, f"the reference {name!r} must have variance at every query point, {got}")
     return sample
 
 
-def _regions(predictions: pd.DataFrame) -> dict[Cell, npt.NDArray[np.str_]]:
-    """The region `[M]` of each query of each cell, in the order of the queries' numbers."""
-    by = list(CELL_TYPES)
-    queries = predictions.drop_duplicates([*by, "query_point"]).sort_values("query_point")
-    return {cast(Cell, cell): group.to_numpy(dtype=np.str_) for cell, group in queries.groupby(by)["region"]}
+def _regions(predictions: pd.DataFrame) -> dict[Run, npt.NDArray[np.str_]]:
+    """The region `[M]` of each query point of each run, in the order of the query points' numbers."""
+    by = list(_RUN_COLUMNS)
+    points = predictions.drop_duplicates([*by, "query_point"]).sort_values("query_point")
+    return {cast(Run, run): group.to_numpy(dtype=np.str_) for run, group in points.groupby(by)["region"]}
 
 
 def _measures(sample: _Sample, reference: _Sample | None, classes: bool) -> dict[str, Array]:
-    """Those of each query and output `[M, D]`, or query `[M]`, of which the rows give the means; NaN is left out."""
+    """Each measure by query point and output `[M, D]`, or by query point `[M]`; NaN is left out of the rows' means."""
     unknown = np.full_like(sample.sd, np.nan)
     if reference is None:
         return dict.fromkeys(_MEASURES, unknown)
@@ -150,14 +187,14 @@ def _measures(sample: _Sample, reference: _Sample | None, classes: bool) -> dict
 
 
 def _rows(
-    cell: Cell, reference: str, regions: npt.NDArray[np.str_], measures: dict[str, Array]
+    run: Run, reference: str, regions: npt.NDArray[np.str_], measures: dict[str, Array]
 ) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for region in REGIONS:
         inside = regions == region
         if inside.any():
             means = {name: _mean_of_known(values[inside]) for name, values in measures.items()}
-            names = dict(zip(CELL_TYPES, cell, strict=True))
+            names = dict(zip(_RUN_COLUMNS, run, strict=True))
             sd_ratio = float(np.exp(means["log_sd_ratio"]))
             rows.append({**names, "region": region, "reference": reference, **means, "sd_ratio": sd_ratio})
     return rows

@@ -1,4 +1,4 @@
-"""Scores on arrays."""
+"""Scores of predictions, and distances between samples, on arrays."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from variational_bnn.base.checks import Array, Floats, is_number, require
 
 
 def rmse(y: Array, mean: Array) -> float:
-    """Root mean squared error over all N examples and D outputs, in the units of y.
+    """Root mean squared error over all N rows and D outputs, in the units of y.
 
     Args:
         y: Targets `[N, D]`.
         mean: Predictions `[N, D]`.
 
     Raises:
-        ValueError: If the shapes differ, or there are no examples.
+        ValueError: If the shapes differ, or there are no rows.
     """
     require(y.shape == mean.shape, f"y and mean must have the same shape, got {list(y.shape)} and {list(mean.shape)}")
     require(y.size > 0, f"y must hold at least one target, got shape {list(y.shape)}")
@@ -24,14 +24,14 @@ def rmse(y: Array, mean: Array) -> float:
 
 
 def accuracy(y: Array, probabilities: Array) -> float:
-    """Share of the targets whose most probable class is right; NaN if a probability is.
+    """Share of the targets whose most probable class is the right one; NaN if a probability is NaN.
 
     Args:
-        y: Numbers of K classes `[N, 1]`, or what is 0 or 1 `[N, D]`.
-        probabilities: Of the classes `[N, K]`, or of a 1 `[N, D]`.
+        y: Numbers 0 to K - 1 of K classes `[N, 1]`, or targets of 0 or 1 `[N, D]`.
+        probabilities: Probabilities of the classes `[N, K]`, or of a 1 `[N, D]`.
 
     Raises:
-        ValueError: If the shapes do not fit, or there are no examples.
+        ValueError: If the shapes do not fit each other, or there are no rows.
     """
     shapes = f"got {list(y.shape)} and {list(probabilities.shape)}"
     require(y.size > 0 and len(y) == len(probabilities), f"y and probabilities must have as many rows, {shapes}")
@@ -44,37 +44,39 @@ def accuracy(y: Array, probabilities: Array) -> float:
 def crps(samples: Floats, y: Array) -> Array:
     """Continuous ranked probability score `[N, D]`, in the units of y: E|Y - y| - E|Y - Y'| / 2.
 
-    Gneiting & Raftery 2007, doi 10.1198/016214506000001437. It is estimated fairly: the mean over samples does not
-    depend on how many there are (Ferro 2014, doi 10.1002/qj.2270), so it may be below 0. NaN where a sample is.
+    Gneiting and Raftery 2007, doi 10.1198/016214506000001437. The estimator is fair: its expectation does not depend on
+    the number of samples (Ferro 2014, doi 10.1002/qj.2270), so a single estimate may be below 0. NaN where a sample is
+    NaN.
 
     Args:
-        samples: Of the predictive, `[S, N, D]`, S >= 2.
+        samples: Samples of the predictive distribution `[S, N, D]`, S >= 2.
         y: Targets `[N, D]`.
 
     Raises:
-        ValueError: If a shape is another.
+        ValueError: If an array has another shape.
     """
     _require_samples(samples, 2)
     _require_targets(samples, y)
-    # By the samples' probability-weighted moments, which is the fair estimator in one sort (Zamo & Naveau 2018).
+    # Probability-weighted moments give the fair estimator with one sort (Zamo and Naveau 2018).
     ensemble = np.moveaxis(samples.astype(np.float64), 0, -1)
     score: Array = scoringrules.crps_ensemble(y, ensemble, estimator="pwm", backend="numpy")
     return score
 
 
 def pit(samples: Floats, y: Array) -> Array:
-    """Probability integral transform `[N, D]`: the predictive's distribution function at the targets.
+    """Probability integral transform `[N, D]`: the distribution function of the predictive at the targets.
 
-    It is i / (S + 1) at the i-th smallest of the S samples, since one more is as likely in any of the S + 1 gaps, and
-    linear in between; below all samples 0, above all 1. So y is in the central interval of `interval_width` where
-    |pit - 1/2| <= level / 2, and nowhere else. At several equal samples it is the middle of theirs. NaN where one is.
+    It is i / (S + 1) at the i-th smallest of the S samples, because one more sample is equally likely to be in any of
+    the S + 1 gaps. It is linear between two samples, 0 below all samples and 1 above all. So y is inside the central
+    interval of `interval_width` exactly where |pit - 1/2| <= level / 2. Where several samples equal y, it is the mean
+    of their values. NaN where a sample or a target is NaN.
 
     Args:
-        samples: Of the predictive, `[S, N, D]`.
+        samples: Samples of the predictive distribution `[S, N, D]`.
         y: Targets `[N, D]`.
 
     Raises:
-        ValueError: If a shape is another.
+        ValueError: If an array has another shape.
     """
     _require_samples(samples, 1)
     _require_targets(samples, y)
@@ -91,12 +93,15 @@ def pit(samples: Floats, y: Array) -> Array:
 def coverage(pit: Array, level: float) -> float:
     """Share of the targets inside their central predictive interval (PICP of Khosravi et al. 2011).
 
-    doi 10.1109/TNN.2011.2162110. Of a right predictive it is the level on the average, unless there are fewer samples
-    than 2 / (1 - level) - 1: then their whole range covers less. NaN if a transform is.
+    doi 10.1109/TNN.2011.2162110. Its expectation is the level if the predictive distribution is the right one, unless
+    there are fewer than 2 / (1 - level) - 1 samples: then even the whole range of the samples covers less.
 
     Args:
-        pit: Of the targets, of any shape, from `pit`.
-        level: Of the interval, between 0 and 1.
+        pit: Probability integral transforms of the targets, from `pit`, in an array of any shape.
+        level: Probability of the interval, between 0 and 1.
+
+    Returns:
+        The share; NaN if a transform is NaN.
 
     Raises:
         ValueError: If there is no target, or the level is not between 0 and 1.
@@ -107,16 +112,17 @@ def coverage(pit: Array, level: float) -> float:
 
 
 def interval_width(samples: Floats, level: float) -> Array:
-    """Width `[N, D]` of the central predictive interval of a level (of which MPIW is the mean: Khosravi et al. 2011).
+    """Width `[N, D]` of the central predictive interval, in the units of y.
 
-    In the units of y. The quantiles are those of `pit`; where they are beyond all samples, the outermost are taken.
+    Its mean is the MPIW of Khosravi et al. 2011, doi 10.1109/TNN.2011.2162110. The quantiles are those of `pit`; a
+    quantile that would be outside the range of the samples is the smallest or the largest sample.
 
     Args:
-        samples: Of the predictive, `[S, N, D]`.
-        level: Of the interval, between 0 and 1.
+        samples: Samples of the predictive distribution `[S, N, D]`.
+        level: Probability of the interval, between 0 and 1.
 
     Raises:
-        ValueError: If the shape is another, or the level is not between 0 and 1.
+        ValueError: If the samples have another shape, or the level is not between 0 and 1.
     """
     _require_samples(samples, 1)
     _require_level(level)
@@ -126,22 +132,22 @@ def interval_width(samples: Floats, level: float) -> Array:
 
 
 def wasserstein(a: Floats, b: Floats) -> Array:
-    """Wasserstein-1 distance `[...]` of two empirical distributions, for each column apart, in the columns' units.
+    """Wasserstein-1 distance `[...]` of two empirical distributions, column by column, in the units of the columns.
 
-    The area between their distribution functions, exactly, as two posteriors' draws are compared in Izmailov et al.
-    2021 (arXiv 2104.14421).
+    It is the area between the two distribution functions, computed exactly. Izmailov et al. (2021, arXiv 2104.14421)
+    compare the draws of two posteriors by it.
 
     Args:
         a: Draws `[S, ...]`.
         b: Draws `[T, ...]`.
 
     Raises:
-        ValueError: If there are no draws, or the columns' shapes differ.
+        ValueError: If there are no draws, or the columns have different shapes.
     """
     shapes = f"got {list(a.shape)} and {list(b.shape)}"
     require(a.ndim > 0 and b.ndim > 0 and len(a) > 0 and len(b) > 0, f"a and b must each hold draws, {shapes}")
     require(a.shape[1:] == b.shape[1:], f"a and b must have the same columns, {shapes}")
-    # Both quantile functions are steps: between two of these levels, in units of 1 / (S T), neither changes.
+    # Both quantile functions are step functions. Between two of these levels, in units of 1 / (S T), both are constant.
     levels = np.union1d(np.arange(len(a) + 1) * len(b), np.arange(len(b) + 1) * len(a))
     first, second = (np.sort(draws.astype(np.float64), axis=0) for draws in (a, b))
     total = np.zeros(a.shape[1:])

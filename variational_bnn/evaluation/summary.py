@@ -1,4 +1,4 @@
-"""Results, summed up: one row a method, over its seeds, with intervals. No file is read or written."""
+"""What the rows of results say of each method, over its seeds."""
 
 from __future__ import annotations
 
@@ -7,50 +7,77 @@ import pandas as pd
 
 from variational_bnn.base import BETWEEN, BEYOND, LEVELS, NEAR, REGIONS
 from variational_bnn.base.checks import require
-from variational_bnn.evaluation.regions import ratio_interval
+from variational_bnn.evaluation.intervals import ratio_interval
 
 _INTERVALS = [f"{measure}_{100 * level:.0f}" for measure in ("coverage", "width") for level in LEVELS]
 _MEANS = ("entropy", "accuracy", "rmse", "log_likelihood", "joint_log_likelihood", "crps", *_INTERVALS)
+_COUNTS = ("parameters", "random_variables", "latent_noise")
+_OTHERS = (
+    "epistemic_variance",
+    "aleatoric_variance",
+    "mutual_information",
+    "growth_exponent",
+    "contraction",
+    "train_rmse",
+    "train_accuracy",
+    "fit_seconds",
+    "predict_seconds",
+    "peak_memory",
+    "acceptance",
+    "r_hat",
+    "ess",
+    "ess_tail",
+)
 
 
 def summarise(results: pd.DataFrame) -> pd.DataFrame:
-    """One row a method, in first-seen order, over its seeds that went well.
-
-    Columns, with `_low` and `_high` for the bounds of a 95 % t interval over seeds, taken in logs:
-
-    - `method`, `seeds_ok`, `seeds_failed`, `parameters` and `random_variables` (largest), `fit_seconds` and
-      `predict_seconds` (means), `peak_memory` (largest, MiB)
-    - `sd_<region>` and its bounds: geometric mean of the epistemic sd, units of y; the sd is the root of the region's
-      mean variance. 0 without bounds if a seed has exactly no variance.
-    - `<region>_near` and its bounds, for `between` and `beyond`: geometric mean of the ratio of epistemic variances;
-      NaN if a seed has exactly no variance in both.
-    - `contraction` and its bounds: geometric mean of the ratio of epistemic variances near the data, before and after
-      there are four times as many; NaN if a seed has none
-    - `growth`: mean of p in epistemic sd ~ distance^p, beyond the data
-    - `aleatoric_sd_near`: geometric mean, units of y
-    - `train_rmse` (units of y) and `train_accuracy`: means
-    - `mutual_information_<region>` and its bounds: geometric mean, nats, 0 without bounds if a seed has exactly none;
-      `entropy_<region>`: mean, nats; NaN if y is a number
-    - `accuracy_<region>`, `rmse_<region>`, `log_likelihood_<region>`, `joint_log_likelihood_<region>`, `crps_<region>`,
-      and for the percents of `LEVELS` `coverage_<percent>_<region>` and `width_<percent>_<region>`: means; NaN without
-      held-out targets
-    - `acceptance` (mean), `r_hat` (largest) and `ess` (smallest) over those seeds that have any, the failed ones too:
-      chains that did not agree are told by them
+    """Summarise the results of each method over its seeds; a failed run is counted, and left out of all other measures.
 
     Args:
-        results: Rows of one dataset, as `results_table` and `read_directory` give them.
+        results: Rows of one dataset, one for each region of each run, with the columns of `Comparison.results`:
+            `dataset`, `method`, `seed`, `region`, `status`, and measures. A measure whose column is missing is NaN.
+
+    Returns:
+        One row for each method, in the order in which the methods first appear. Geometric means have columns with
+        `_low` and `_high` appended, for the bounds of a 95 % t interval over seeds, computed in logs (see
+        `ratio_interval`). The columns:
+
+        - `method`, and `seeds_ok` and `seeds_failed`: numbers of seeds
+        - `parameters` and `random_variables`: the largest over seeds
+        - `latent_noise`: the largest over seeds; 1 where function samples differ by noise that is drawn anew inside the
+          network, as with stochastic hidden units, else 0
+        - `fit_seconds` and `predict_seconds`: means; `peak_memory`: the largest, in MiB
+        - `sd_<region>` with bounds: geometric mean of the epistemic sd, in the units of y; the sd is the root of the
+          region's mean variance. It is 0 and has no bounds if a seed has exactly no variance
+        - `mutual_information_<region>` with bounds: geometric mean, in nats. It is 0 and has no bounds if a seed has
+          exactly none; NaN if y is a number
+        - `<region>_near` with bounds, for the regions `between` and `beyond`: geometric mean of the ratio of epistemic
+          variances. NaN if a seed has exactly no variance in both regions
+        - `contraction` with bounds: geometric mean of the epistemic variance near the data, divided by that with four
+          times as many data. NaN if it is NaN for a seed
+        - `growth_exponent`: mean of p in epistemic sd ~ distance^p, of query points beyond the data
+        - `aleatoric_sd_near`: geometric mean, in the units of y
+        - `train_rmse`, in the units of y, and `train_accuracy`: means
+        - `entropy_<region>`: mean, in nats; NaN if y is a number
+        - `accuracy_<region>`, `rmse_<region>`, `log_likelihood_<region>`, `joint_log_likelihood_<region>`,
+          `crps_<region>` and, for the levels in percent, `coverage_<percent>_<region>` and `width_<percent>_<region>`:
+          means; NaN without held-out targets
+        - `acceptance` (mean), `r_hat` (largest), `ess` and `ess_tail` (smallest): over all seeds that have any. Failed
+          runs are included, because a run fails if its chains have not converged
 
     Raises:
         ValueError: If there are rows of more than one dataset.
     """
     datasets = list(results["dataset"].unique())
-    require(len(datasets) <= 1, f"results of one dataset are wanted, got {', '.join(datasets)}")
-    rows = [{"method": method, **_summary(group)} for method, group in results.groupby("method", sort=False)]
-    return pd.DataFrame(rows, columns=None if rows else ["method", *_summary(results)])
+    require(len(datasets) <= 1, f"results must be of one dataset, got {', '.join(datasets)}")
+    defaults = {**dict.fromkeys([*_MEANS, *_OTHERS], np.nan), **dict.fromkeys(_COUNTS, 0)}
+    complete = results.assign(**{name: value for name, value in defaults.items() if name not in results})
+    rows = [{"method": method, **_summary(group)} for method, group in complete.groupby("method", sort=False)]
+    return pd.DataFrame(rows, columns=None if rows else ["method", *_summary(complete)])
 
 
 def of_classes(summary: pd.DataFrame) -> bool:
-    """Whether what is summed up are classes: they have an entropy."""
+    """Whether the rows of a summary are of classes: only these have an entropy."""
     return bool(summary.filter(regex="^entropy_").notna().any(axis=None))
 
 
@@ -65,15 +92,10 @@ def _summary(rows: pd.DataFrame) -> dict[str, float]:
     epistemic, aleatoric = by_seed("epistemic_variance"), by_seed("aleatoric_variance")
     information = by_seed("mutual_information")
     ratios = epistemic.div(epistemic[NEAR], axis=0)
-    columns: dict[str, float] = {
-        "seeds_ok": good["seed"].nunique(),
-        "seeds_failed": len(failed),
-        "parameters": int(good["parameters"].max()) if len(good) else 0,
-        "random_variables": int(good["random_variables"].max()) if len(good) else 0,
-        "fit_seconds": good.groupby("seed")["fit_seconds"].first().mean(),
-        "predict_seconds": good.groupby("seed")["predict_seconds"].first().mean(),
-        "peak_memory": good["peak_memory"].max(),
-    }
+    columns: dict[str, float] = {"seeds_ok": good["seed"].nunique(), "seeds_failed": len(failed)}
+    columns |= {name: int(good[name].max()) if len(good) else 0 for name in _COUNTS}
+    columns |= {name: good.groupby("seed")[name].first().mean() for name in ("fit_seconds", "predict_seconds")}
+    columns["peak_memory"] = good["peak_memory"].max()
     for region in REGIONS:
         columns |= with_bounds(f"sd_{region}", ratio_interval(np.sqrt(epistemic[region])))
         columns |= with_bounds(f"mutual_information_{region}", ratio_interval(information[region]))
@@ -86,10 +108,10 @@ def _summary(rows: pd.DataFrame) -> dict[str, float]:
     for measure in _MEANS:
         columns |= {f"{measure}_{region}": mean for region, mean in by_seed(measure).mean().items()}
     columns["acceptance"] = rows.groupby("seed")["acceptance"].first().mean()
-    columns |= {"r_hat": rows["r_hat"].max(), "ess": rows["ess"].min()}
+    columns |= {"r_hat": rows["r_hat"].max(), "ess": rows["ess"].min(), "ess_tail": rows["ess_tail"].min()}
     return columns
 
 
 def with_bounds(name: str, interval: tuple[float, float, float]) -> dict[str, float]:
-    """An estimate and its bounds as columns."""
+    """The columns of an estimate and of the bounds of its interval."""
     return dict(zip((name, f"{name}_low", f"{name}_high"), interval, strict=True))

@@ -1,12 +1,10 @@
-"""Autoencoders side by side: a grid of cells, run, kept and shown."""
+"""Autoencoders on one set of images: what is to be run, and what the runs say together."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
+import functools
 import hashlib
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,29 +13,18 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
-from variational_bnn import results
-from variational_bnn.base.checks import require, require_count, require_known, require_seed
+from variational_bnn.base.checks import require, require_count, require_known
 from variational_bnn.datasets import Images
-from variational_bnn.experiments.autoencoders import (
-    MODELS,
-    QUANTILES,
-    AutoencoderCell,
-    AutoencoderTraining,
-    run_autoencoder,
-    shown,
-)
+from variational_bnn.evaluation.autoencoder_summary import summarise_autoencoders
+from variational_bnn.experiments.autoencoders import AUTOENCODER_COLUMNS, AutoencoderRun, shown
+from variational_bnn.experiments.comparison import save_outcomes, seeds_of, stacked
+from variational_bnn.experiments.engine import execute
+from variational_bnn.experiments.run import Key, Outcome, settings_of
+from variational_bnn.experiments.store import Store
+from variational_bnn.methods.autoencoders import AUTOENCODERS, Autoencoder
 from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
-from variational_bnn.report.figures.images import (
-    plot_latent_grid,
-    plot_latents,
-    plot_loss_terms,
-    plot_predictive_sd,
-    plot_predictive_sd_summary,
-    plot_reconstructions,
-)
+from variational_bnn.report.figures.autoencoders import AutoencoderRows, plot_autoencoders
 
 KIND = "autoencoders"
 """What the settings of such a directory call it."""
@@ -45,79 +32,84 @@ KIND = "autoencoders"
 LATENTS = 2
 """Of the default network, as in the lecture: they can be drawn."""
 
-HISTORY = ("nll", "kl_latents", "kl_weights")
+SHOWN_ARRAYS = ("labels", "shown", "shown_labels", "apart", "apart_labels", "apart_seen")
+RUN_ARRAYS = ("codes", "reconstructions", "apart_reconstructions", "apart_sds", "history_nll")
+"""Arrays that the figures need of every run that went well."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class AutoencoderComparison:
-    """Autoencoders on one set of images.
+    """Autoencoders on one set of images, with what was measured of each.
+
+    `compare_autoencoders` and `AutoencoderComparison.read` make it.
 
     Attributes:
-        settings: What made the rows, plain values.
-        images: The test images' labels and the images that are shown, by name: see `experiment.shown`.
-        results: A row for each model and seed; columns are the fields of `AutoencoderResult`.
-        arrays: What the figures show of each (model, seed).
+        settings: What made the rows, as plain values.
+        images: The labels of the test images, and the images that are shown, by name.
+        outcomes: Row and arrays of each run, by (model, seed).
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> models = {"vae": vbnn.Autoencoder(variational=True, epochs=1)}
+        >>> images = vbnn.digits().binarised()
+        >>> comparison = vbnn.compare_autoencoders(images, models=models, num_samples=2, progress=False)
+        >>> list(comparison.table["model"])
+        ['vae']
     """
 
     settings: dict[str, Any]
     images: dict[str, npt.NDArray[Any]]
-    results: pd.DataFrame
-    arrays: dict[tuple[str, int], dict[str, npt.NDArray[Any]]]
+    outcomes: Mapping[Key, Outcome]
 
     @classmethod
     def read(cls, directory: str | Path) -> AutoencoderComparison:
-        """The comparison kept in a directory, with the cells that are finished.
+        """The comparison that is kept in a directory, with the runs that are finished.
+
+        Warns of runs that were made with other versions of the packages that numbers depend on.
 
         Raises:
-            ValueError: If a file is missing, foreign or truncated.
+            ValueError: If this is not a directory of comparisons of autoencoders, or a file in it is missing, damaged
+                or was changed.
         """
-        settings = results.read_settings(Path(directory))
-        require(settings.get("kind") == KIND, f"{directory} is foreign: its settings are not of autoencoders")
+        store = _store(directory)
+        settings, images = store.settings(), store.input_arrays("images")
         about = settings.get("images")
         described = isinstance(about, dict) and {"name", "test"} <= about.keys()
-        require(described, f"{directory} is foreign: its settings do not describe the images")
-        saved = results.read_autoencoders(directory)
-        return cls(settings=saved.settings, images=saved.images, results=saved.results, arrays=saved.arrays)
+        require(described, f"{directory} is not a results directory of this package: it does not describe the images")
+        _require_arrays(f"{directory}", images, SHOWN_ARRAYS)
+        store.warn_of_other_versions()
+        outcomes = {key: store.read(folder) for key, folder in store.keys().items()}
+        for (model, seed), outcome in outcomes.items():
+            good = (outcome.rows["status"] == "ok").all()
+            _require_arrays(f"{directory}: {model}, seed {seed}", outcome.arrays, RUN_ARRAYS if good else ())
+        return cls(settings=settings, images=images, outcomes=outcomes)
+
+    @functools.cached_property
+    def results(self) -> pd.DataFrame:
+        """A row for each model and seed; columns are the fields of `AutoencoderResult`."""
+        return stacked([outcome.rows for outcome in self.outcomes.values()], AUTOENCODER_COLUMNS)
+
+    @property
+    def arrays(self) -> dict[Key, dict[str, npt.NDArray[Any]]]:
+        """What the figures show of each (model, seed)."""
+        return {key: dict(outcome.arrays) for key, outcome in self.outcomes.items()}
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a model, over its seeds: see `results.summarise_autoencoders`."""
-        return results.summarise_autoencoders(self.results)
+        """One row a model, over its seeds: see `summarise_autoencoders`."""
+        return summarise_autoencoders(self.results)
 
     def plot(self) -> dict[str, Figure]:
-        """The figures, by name, of each model's first seed that went well.
+        """The figures by name, of each model's first seed that went well; none if every run failed.
 
-        "reconstructions", "latents", "loss" and "predictive_sd"; "predictive_sd_summary" if there is any; "latent_grid" if a model's
-        latents have a prior; none at all if every one failed.
+        "reconstructions", "latents", "loss" and "predictive_sd"; "predictive_sd_by_class" if any is above zero;
+        "latent_grid" if the latents of a model have a prior.
 
         Raises:
-            ValueError: If no cell is finished.
+            ValueError: If no run is finished.
         """
-        require(len(self.results) > 0, "there are no finished autoencoders to plot")
-        good = self.results[self.results["status"] == "ok"]
-        if good.empty:
-            return {}
-        first = good.drop_duplicates("model")
-        cells = {model: self.arrays[model, seed] for model, seed in zip(first["model"], first["seed"], strict=True)}
-        images = self.images
-
-        def each(name: str) -> dict[str, npt.NDArray[Any]]:
-            return {model: arrays[name] for model, arrays in cells.items() if name in arrays}
-
-        apart = (images["apart"], images["apart_labels"], images["apart_seen"])
-        grids = each("grid")
-        figures = {
-            "reconstructions": plot_reconstructions(images["shown"], images["shown_labels"], each("reconstructions")),
-            "latents": plot_latents(each("codes"), images["labels"], with_prior=list(grids)),
-            "loss": plot_loss_terms(_history(cells)),
-            "predictive_sd": plot_predictive_sd(*apart, each("apart_reconstructions"), each("apart_sds")),
-        }
-        spreads = good[["predictive_sd_seen", "predictive_sd_held_out"]]
-        if (spreads > 0).any(axis=None):
-            figures["predictive_sd_summary"] = plot_predictive_sd_summary(good[["model", "seed", *spreads]])
-        if grids:
-            figures["latent_grid"] = plot_latent_grid(grids, QUANTILES, among=list(cells))
-        return figures
+        require(len(self.results) > 0, "there are no finished runs to plot")
+        return plot_autoencoders(AutoencoderRows(results=self.results, images=self.images, arrays=self.arrays))
 
     def save(self, directory: str | Path) -> list[Path]:
         """Keep rows, settings, arrays and figures in a directory.
@@ -128,127 +120,121 @@ class AutoencoderComparison:
         Raises:
             ValueError: If the directory cannot be written or holds other settings.
         """
-        results.open_autoencoders(directory, settings=self.settings, images=self.images)
-        kept = results.finished_autoencoders(directory)
-        for row in self.results.to_dict("records"):
-            result = results.AutoencoderResult(**{str(name): value for name, value in row.items()})
-            if (result.model, result.seed) not in kept:
-                results.append_autoencoder(directory, result, self.arrays[result.model, result.seed])
-        paths = []
-        for name, figure in self.plot().items():
-            paths.append(Path(directory) / f"{name}.png")
-            figure.savefig(paths[-1])
-        return paths
+        store = _store(directory)
+        store.prepare(self.settings, tables={}, arrays={"images": self.images})
+        return save_outcomes(store, self.outcomes, self.plot())
 
 
 def compare_autoencoders(
     images: Images,
     *,
-    models: Sequence[str] = tuple(MODELS),
+    models: Iterable[str] | Mapping[str, str | Autoencoder] = tuple(AUTOENCODERS),
     seeds: Sequence[int] = (0,),
-    latent_size: int | None = None,
     network: AutoencoderNetwork | None = None,
-    training: AutoencoderTraining | None = None,
     held_out: int | None = None,
     num_samples: int = 100,
+    workers: int = 1,
     directory: str | Path | None = None,
     progress: bool = True,
 ) -> AutoencoderComparison:
     """Fit autoencoders to the same images, and measure bounds, latent codes, and where reconstructions are uncertain.
 
-    Each model is fitted twice from each seed: to all images, and to those of all classes but one, to see what it makes
-    of what it has not seen.
+    Each model is fitted twice from each seed: to all images, and to those of all classes but one, to see how it
+    reconstructs what it has not seen.
 
     Args:
         images: What to learn from; `images.binarised()` for a likelihood of zeros and ones.
-        models: Names in `MODELS`.
-        seeds: One cell a model and seed.
-        latent_size: L, of the default network; by default 2.
-        network: Instead of the default one, which is the lecture's, with a Bernoulli likelihood. The same for every
-            model.
-        training: The same for every model; by default the lecture's 15 epochs, or more if the images are few.
-        held_out: The label that the second fit does not see; by default the largest that there is to train on.
+        models: Names ("ae", "vae", "flipout-ae", "flipout-vae"), or a mapping from names to these or to `Autoencoder`.
+        seeds: Each model is run once from each.
+        network: The same for every model; if None the lecture's, with two latents and a Bernoulli likelihood.
+        held_out: The label that the second fit does not see; if None the largest that there is to train on.
         num_samples: Draws of reconstructions and codes.
-        directory: Where to keep finished cells while the rest run. Cells that are there already, of the same settings
-            and images, are not run again.
+        workers: Processes.
+        directory: Where to keep finished runs while the others go on. Runs that are there already, of the same
+            settings and images, are not executed again.
         progress: Whether to show it, on standard error.
 
+    Returns:
+        The comparison. A run that failed has a row whose status says why.
+
     Raises:
-        TypeError: If the images are none.
+        TypeError: If `images` are not `Images`, or a model not an `Autoencoder`.
         ValueError: If a model or a label is unknown, a number is out of range, the network does not fit the images, or
             the directory cannot be written or holds other settings.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> images = vbnn.digits().binarised()
+        >>> models = {"ae": vbnn.Autoencoder(epochs=1)}
+        >>> comparison = vbnn.compare_autoencoders(images, models=models, num_samples=2, progress=False)
+        >>> bool(comparison.results["nll"].item() > 0)
+        True
     """
     if not isinstance(images, Images):
         raise TypeError(f"images must be Images, got {type(images).__name__}")
-    require(network is None or latent_size is None, "latent_size is the network's own where one is given, got both")
-    latents = LATENTS if latent_size is None else latent_size
-    label = images.y_train.max() if held_out is None else held_out
-    label = int(label) if isinstance(label, np.integer) else label
-    for name, values in (("models", models), ("seeds", seeds)):
-        listed = isinstance(values, Iterable) and not isinstance(values, str)
-        require(listed, f"{name} must be a sequence, got {values!r}")
-    cells = [
-        AutoencoderCell(
-            model=model,
+    network = AutoencoderNetwork(image_shape=images.image_shape, latent_size=LATENTS) if network is None else network
+    held_out = images.y_train.max() if held_out is None else held_out
+    label = int(held_out) if isinstance(held_out, np.integer) else held_out
+    _check(images, network, label, num_samples)
+    chosen = {name: model.for_images(len(images.x_train)) for name, model in _named(models).items()}
+    runs = [
+        AutoencoderRun(
+            name=name,
+            method=model,
             seed=seed,
             images=images,
-            network=network or AutoencoderNetwork(image_shape=images.image_shape, latent_size=latents),
-            training=training or AutoencoderTraining.for_images(len(images.x_train)),
+            network=network,
             held_out=label,
             num_samples=num_samples,
         )
-        for model in dict.fromkeys(models)
-        for seed in dict.fromkeys(seeds)
+        for name, model in chosen.items()
+        for seed in seeds_of(seeds)
     ]
-    _check(cells)
-    with contextlib.nullcontext(directory) if directory is not None else tempfile.TemporaryDirectory() as place:
-        results.open_autoencoders(place, settings=_settings(cells[0]), images=shown(images, cells[0].held_out))
-        finished = set(results.finished_autoencoders(place))
-        waiting = [cell for cell in cells if (cell.model, cell.seed) not in finished]
-        with _shown(progress, waiting) as bar:
-            for cell in waiting:
-                result, arrays = run_autoencoder(cell, bar(cell))
-                results.append_autoencoder(place, result, arrays)
-        return _only(AutoencoderComparison.read(place), cells)
+    settings, examples, store = _settings(images, network, chosen, label, num_samples), shown(images, label), None
+    if directory is not None:
+        store = _store(directory)
+        store.prepare(settings, tables={}, arrays={"images": examples})
+        store.warn_of_other_versions()
+    outcomes = execute([run.as_run() for run in runs], workers=workers, store=store, progress=progress)
+    return AutoencoderComparison(settings=settings, images=examples, outcomes=outcomes)
 
 
-def _check(cells: list[AutoencoderCell]) -> None:
-    """Refuse what would only fail later, in every cell."""
-    require(bool(cells), "at least one model and one seed are wanted, got none")
-    first = cells[0]
-    shape, wanted = first.network.image_shape, first.images.image_shape
-    require(shape == wanted, f"network must have image_shape {wanted} for the images, got {shape}")
-    require_count("num_samples", first.num_samples)
-    require(first.num_samples > 1, "num_samples must be at least 2 for a variance, got 1")
-    first.images.without(first.held_out)
-    known = ", ".join(map(str, np.unique(first.images.y_train)))
-    require(first.held_out in first.images.y_train, f"no training image has label {first.held_out}; known: {known}")
-    first.network.likelihood.require_targets(first.images.x_train)
-    for cell in cells:
-        require_known("model", cell.model, tuple(MODELS))
-        require_seed(cell.seed)
+def _store(directory: str | Path) -> Store:
+    return Store(directory=Path(directory), kind=KIND, columns={"rows": AUTOENCODER_COLUMNS})
 
 
-@contextlib.contextmanager
-def _shown(progress: bool, cells: list[AutoencoderCell]) -> Iterator[Callable[[AutoencoderCell], Callable[[], None]]]:
-    """A bar of epochs on standard error; of a cell, what is called after each of them."""
-    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
-        task = bar.add_task("fitting", total=sum(2 * cell.training.epochs for cell in cells))
+def _named(models: Iterable[str] | Mapping[str, str | Autoencoder]) -> dict[str, Autoencoder]:
+    """The autoencoders by name."""
+    listed = isinstance(models, Iterable) and not isinstance(models, str)
+    require(listed, f"models must be a sequence or a mapping, got {models!r}")
+    given = models if isinstance(models, Mapping) else {name: name for name in models}
+    require(bool(given), "models must hold at least one model, got none")
+    for value in given.values():
+        if isinstance(value, str):
+            require_known("model", value, tuple(AUTOENCODERS))
+        elif not isinstance(value, Autoencoder):
+            raise TypeError(f"a model must be a name or an Autoencoder, got {value!r}")
+    return {name: AUTOENCODERS[value] if isinstance(value, str) else value for name, value in given.items()}
 
-        def of(cell: AutoencoderCell) -> Callable[[], None]:
-            bar.update(task, description=f"{cell.model}, seed {cell.seed}")
-            return lambda: bar.advance(task)
 
-        yield of
+def _check(images: Images, network: AutoencoderNetwork, held_out: int, num_samples: int) -> None:
+    """Raise a `ValueError` for what would only fail later, in every run."""
+    shape, needed = network.image_shape, images.image_shape
+    require(shape == needed, f"network must have image_shape {needed} for the images, got {shape}")
+    require_count("num_samples", num_samples)
+    require(num_samples > 1, "num_samples must be at least 2 for a variance, got 1")
+    images.without(held_out)
+    known = ", ".join(map(str, np.unique(images.y_train)))
+    require(held_out in images.y_train, f"no training image has label {held_out}; known: {known}")
+    network.likelihood.require_targets(images.x_train)
 
 
-def _settings(cell: AutoencoderCell) -> dict[str, Any]:
-    images = cell.images
+def _settings(
+    images: Images, network: AutoencoderNetwork, models: Mapping[str, Autoencoder], held_out: int, num_samples: int
+) -> dict[str, Any]:
     tables = (images.x_train, images.y_train, images.x_test, images.y_test)
     digests = [hashlib.sha256(table.tobytes()).digest() for table in tables]
     return {
-        "kind": KIND,
         "images": {
             "name": images.name,
             "shape": list(images.image_shape),
@@ -256,30 +242,13 @@ def _settings(cell: AutoencoderCell) -> dict[str, Any]:
             "test": len(images.x_test),
             "digest": hashlib.sha256(b"".join(digests)).hexdigest(),
         },
-        "network": cell.network.to_dict(),
-        "training": dataclasses.asdict(cell.training),
-        "held_out": cell.held_out,
-        "num_samples": cell.num_samples,
-        "versions": results.versions(),
+        "network": network.to_dict(),
+        "held_out": held_out,
+        "num_samples": num_samples,
+        "methods": {name: settings_of(model) for name, model in models.items()},
     }
 
 
-def _history(cells: dict[str, dict[str, npt.NDArray[Any]]]) -> pd.DataFrame:
-    """A row for each model and epoch."""
-    tables = []
-    for model, arrays in cells.items():
-        epochs = len(arrays["history_nll"])
-        terms = {name: arrays.get(f"history_{name}", np.full(epochs, np.nan)) for name in HISTORY}
-        tables.append(pd.DataFrame({"model": model, "epoch": np.arange(1, epochs + 1), **terms}))
-    return pd.concat(tables, ignore_index=True)
-
-
-def _only(comparison: AutoencoderComparison, cells: list[AutoencoderCell]) -> AutoencoderComparison:
-    """The rows of these cells, in their order."""
-    rows = comparison.results.set_index(["model", "seed"], drop=False)
-    kept = [(cell.model, cell.seed) for cell in cells]
-    return dataclasses.replace(
-        comparison,
-        results=rows.loc[kept].reset_index(drop=True),
-        arrays={cell: comparison.arrays[cell] for cell in kept},
-    )
+def _require_arrays(place: str, arrays: Mapping[str, npt.NDArray[Any]], needed: Iterable[str]) -> None:
+    missing = ", ".join(name for name in needed if name not in arrays)
+    require(not missing, f"{place} lacks the arrays {missing}")

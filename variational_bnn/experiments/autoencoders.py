@@ -1,11 +1,10 @@
-"""One cell: an autoencoder fitted to images from one seed, and everything that is measured of it."""
+"""What a run on images does: fit an autoencoder from one seed, twice, and measure it."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -15,125 +14,158 @@ import numpy.typing as npt
 from scipy.stats import norm
 
 from variational_bnn.base import Predictive
-from variational_bnn.base.checks import Array, Floats, is_positive, require, require_count
+from variational_bnn.base.checks import Array, Floats
 from variational_bnn.datasets import Images
 from variational_bnn.evaluation.scores import rmse
 from variational_bnn.evaluation.separability import active_units, confusion, most_confused, silhouette, vote
-from variational_bnn.experiments.autoencoder_directory import AutoencoderResult
+from variational_bnn.experiments.result import columns_of, table_of
+from variational_bnn.experiments.run import Advance, Outcome, Run
+from variational_bnn.methods.autoencoders import Autoencoder, History
 from variational_bnn.models.backend import tf_keras
 from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
-from variational_bnn.models.builders.autoencoders import build_autoencoder, build_variational_autoencoder
-from variational_bnn.models.losses import negative_log_likelihood, stochastic_layers
-from variational_bnn.models.variational_model import shuffled_batches
+from variational_bnn.models.losses import stochastic_layers
 from variational_bnn.prediction.bounds import Bounds, decode, encode, is_variational, measure_bounds
 from variational_bnn.prediction.predict import predict
+from variational_bnn.report.figures.autoencoders import QUANTILES
 
 Arrays = dict[str, npt.NDArray[Any]]
-
-MODELS: dict[str, Callable[..., tf_keras.Model]] = {
-    "ae": build_autoencoder,
-    "vae": build_variational_autoencoder,
-    "flipout-ae": partial(build_autoencoder, weights="flipout", decoder_weights="point"),
-    "flipout-vae": partial(build_variational_autoencoder, weights="flipout"),
-}
-"""The lecture's autoencoders: plain, variational, with an uncertain encoder, and both with all weights uncertain."""
-
-QUANTILES = np.linspace(0.01, 0.99, 15)
-"""Of the prior, along each side of the decoded grid."""
 
 SHOWN = 10
 """Test images whose reconstructions are shown, of different classes as far as there are."""
 
 SHOWN_APART = 4
-"""Images of seen classes whose spread is shown, and of the class that was held out."""
+"""Images whose predictive sd is shown, of seen classes and of the class that was held out."""
 
 IMPORTANCE_SAMPLES = 50
-TRAINING_STEPS = 3000
-"""In which a model of few images is trained, if nothing else is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderTraining:
-    """How autoencoders are trained, by Adam.
+class AutoencoderResult:
+    """One row: an autoencoder on a set of images, from one seed.
+
+    Densities are in nats per image. A second fit, to all classes but one, tells what is seen away from the data.
 
     Attributes:
-        epochs: Rounds through the images, each of as many steps as it takes to see them all.
-        batch_size: Images a step.
-        learning_rate: Of Adam.
+        images: Their name.
+        model: Its name in `MODELS`.
+        seed: Of the initial values, the training noise and the draws.
+        nll: Mean of E_q[-log p(x given z)] over the test images.
+        kl_latents: Mean KL of their latents; NaN without random latents, likewise for the two bounds.
+        kl_weights: KL of the weights over the number of training images; NaN where they are points.
+        negative_elbo: The sum of the three.
+        negative_importance_weighted: The mean importance-weighted bound, negated likewise.
+        importance_samples: K of that bound.
+        rmse: Of the mean reconstruction, over test images and pixels, which are in [0, 1].
+        knn_accuracy: Share of the test images whose class is that of most of the 10 training images of nearest code.
+        silhouette: Mean silhouette of the test images' codes by class, from -1 to 1.
+        active_units: Latents whose mean varies over the images.
+        code_centre: Largest distance from 0 of a latent's mean over the test images.
+        code_sd: Root of the codes' mean variance over the test images.
+        confused: The two classes of which the neighbours' vote takes most for each other.
+        confusion: The share of their test images that it does.
+        held_out: The label that the second fit has not seen.
+        rmse_seen: Of the second fit, over the test images of classes that it has seen.
+        rmse_held_out: Over all images of the class that it has not.
+        predictive_sd_seen: Root of the mean variance of a pixel over draws, over the test images of the
+            classes that the second fit has seen.
+        predictive_sd_held_out: The same over the images of the class that it has not seen.
+        parameters: Trained numbers.
+        fit_seconds: Wall clock of the first fit.
+        status: "ok", or what went wrong; the measures are NaN then.
     """
 
-    epochs: int = 15
-    batch_size: int = 100
-    learning_rate: float = 1e-3
+    images: str
+    model: str
+    seed: int
+    nll: float = math.nan
+    kl_latents: float = math.nan
+    kl_weights: float = math.nan
+    negative_elbo: float = math.nan
+    negative_importance_weighted: float = math.nan
+    importance_samples: int = 0
+    rmse: float = math.nan
+    knn_accuracy: float = math.nan
+    silhouette: float = math.nan
+    active_units: int = 0
+    code_centre: float = math.nan
+    code_sd: float = math.nan
+    confused: str = ""
+    confusion: float = math.nan
+    held_out: int = 0
+    rmse_seen: float = math.nan
+    rmse_held_out: float = math.nan
+    predictive_sd_seen: float = math.nan
+    predictive_sd_held_out: float = math.nan
+    parameters: int = 0
+    fit_seconds: float = math.nan
+    status: str = "ok"
 
-    def __post_init__(self) -> None:
-        """Check every field."""
-        require_count("epochs", self.epochs)
-        require_count("batch_size", self.batch_size)
-        require(is_positive(self.learning_rate), f"learning_rate must be > 0, got {self.learning_rate!r}")
 
-    @classmethod
-    def for_images(cls, count: int) -> AutoencoderTraining:
-        """The lecture's 15 epochs in batches of 100, or as many more as it takes to make 3,000 steps."""
-        default = cls()
-        return cls(epochs=max(default.epochs, round(TRAINING_STEPS * default.batch_size / count)))
+AUTOENCODER_COLUMNS = columns_of(AutoencoderResult)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderCell:
-    """A model and a seed, to be run on images; everything that its row depends on.
+class AutoencoderRun:
+    """An autoencoder and a seed, to be fitted to images; everything that its row depends on.
 
     Attributes:
+        name: Of the autoencoder in the comparison.
+        method: How it is built and trained.
+        seed: Of the fits and of the draws.
+        images: What to learn from.
+        network: Sizes and likelihood.
         held_out: The label that a second fit does not see.
         num_samples: Draws of reconstructions and codes.
     """
 
-    model: str
+    name: str
+    method: Autoencoder
     seed: int
     images: Images
     network: AutoencoderNetwork
-    training: AutoencoderTraining
     held_out: int
     num_samples: int
 
-    def fit(self, images: Images, each_epoch: Callable[[], None]) -> tuple[tf_keras.Model, dict[str, list[float]]]:
-        """The model of the cell, trained on the images, and how its loss went."""
-        model = MODELS[self.model](self.network, len(images.x_train), seed=self.seed)
-        model.compile(tf_keras.optimizers.Adam(self.training.learning_rate), loss=negative_log_likelihood)
-        x, size = images.x_train, self.training.batch_size
-        batches = shuffled_batches((x, x), size, self.seed)
-        told = tf_keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: each_epoch())
-        steps = {"epochs": self.training.epochs, "steps_per_epoch": math.ceil(len(x) / size)}
-        return model, model.fit(batches, **steps, callbacks=[told], verbose=0).history
+    def as_run(self) -> Run:
+        """This as a run that the engine executes."""
+        return Run(name=self.name, seed=self.seed, execute=self.execute, failure=partial(_failed, self._row()))
+
+    def execute(self, advance: Advance) -> Outcome:
+        """Fit to all images and to those of all classes but one, and measure both fits.
+
+        Returns:
+            The row, and arrays for the figures: `codes` `[M, L]` of the test images, `reconstructions` of those shown,
+            the decoded `grid` `[15, 15, H, W]` if the latents have a prior, `apart_reconstructions` and `apart_sds` of
+            the second fit, and `history_*`, a number an epoch.
+
+        Raises:
+            FitError: If a loss is not finite at the end.
+        """
+        epochs = self.method.for_images(len(self.images.x_train)).epochs or 1
+
+        def fit(images: Images) -> tuple[tf_keras.Model, History]:
+            return self.method.fit(images, self.network, self.seed, lambda: advance(0.45 / epochs))
+
+        start = time.perf_counter()
+        model, history = fit(self.images)
+        seconds = time.perf_counter() - start
+        apart, _ = fit(self.images.without(self.held_out))
+        (measured, arrays), (measured_apart, arrays_apart) = _measure(self, model), _measure_apart(self, apart)
+        row = dataclasses.replace(self._row(), fit_seconds=seconds, **measured, **measured_apart)
+        arrays = {**arrays, **arrays_apart, **_history(model, history)}
+        return Outcome(rows=table_of([row], AUTOENCODER_COLUMNS), arrays=arrays)
 
     def reconstruct(self, model: tf_keras.Model, x: Floats) -> Predictive:
-        """What the model says of images, from draws of all that is random in it."""
+        """What the model predicts of images, from draws of all that is random in it."""
         return predict(model, x, num_samples=self.num_samples, seed=self.seed)
 
+    def _row(self) -> AutoencoderResult:
+        return AutoencoderResult(images=self.images.name, model=self.name, seed=self.seed, held_out=self.held_out)
 
-def run_autoencoder(cell: AutoencoderCell, each_epoch: Callable[[], None]) -> tuple[AutoencoderResult, Arrays]:
-    """Fit and measure, twice; a fit that diverges is a row that says so.
 
-    Args:
-        cell: What to run.
-        each_epoch: Called after each epoch of both fits.
-
-    Returns:
-        The row, and arrays for the figures: `codes` `[M, L]` of the test images, `reconstructions` of those shown,
-        the decoded `grid` `[15, 15, H, W]` if the latents have a prior, `apart_reconstructions` and `apart_sds` of
-        the second fit, and `history_*`, a number an epoch.
-    """
-    common = AutoencoderResult(images=cell.images.name, model=cell.model, seed=cell.seed, held_out=cell.held_out)
-    start = time.perf_counter()
-    model, history = cell.fit(cell.images, each_epoch)
-    common = dataclasses.replace(common, fit_seconds=time.perf_counter() - start)
-    apart, history_apart = cell.fit(cell.images.without(cell.held_out), each_epoch)
-    for losses in (history["loss"], history_apart["loss"]):
-        if not np.isfinite(losses[-1]):
-            return dataclasses.replace(common, status=f"diverged: the loss became {losses[-1]}"), {}
-    (measured, arrays), (measured_apart, arrays_apart) = _measure(cell, model), _measure_apart(cell, apart)
-    result = dataclasses.replace(common, **measured, **measured_apart)
-    return result, {**arrays, **arrays_apart, **_history(model, history)}
+def _failed(row: AutoencoderResult, status: str) -> Outcome:
+    """The outcome of a run that went wrong."""
+    return Outcome(rows=table_of([dataclasses.replace(row, status=status)], AUTOENCODER_COLUMNS))
 
 
 def shown(images: Images, held_out: int) -> Arrays:
@@ -164,17 +196,17 @@ def _of_class(images: Images, label: int) -> npt.NDArray[np.float32]:
     return np.concatenate([images.x_test[images.y_test == label], images.x_train[images.y_train == label]])
 
 
-def _measure(cell: AutoencoderCell, model: tf_keras.Model) -> tuple[dict[str, Any], Arrays]:
+def _measure(run: AutoencoderRun, model: tf_keras.Model) -> tuple[dict[str, Any], Arrays]:
     """Bounds, reconstructions and codes of the test images."""
-    images, draws = cell.images, {"num_samples": cell.num_samples, "seed": cell.seed}
-    bounds = measure_bounds(model, images.x_test, num_samples=IMPORTANCE_SAMPLES, seed=cell.seed)
+    images, draws = run.images, {"num_samples": run.num_samples, "seed": run.seed}
+    bounds = measure_bounds(model, images.x_test, num_samples=IMPORTANCE_SAMPLES, seed=run.seed)
     codes, train_codes = (encode(model, x, **draws) for x in (images.x_test, images.x_train))
     voted = vote(train_codes, images.y_train, codes)
     pair = most_confused(images.y_test, voted)
     flat = images.x_test.reshape(len(images.x_test), -1).astype(np.float64)
-    found = {
+    measured = {
         **_terms(model, bounds),
-        "rmse": rmse(flat, cell.reconstruct(model, images.x_test).mean),
+        "rmse": rmse(flat, run.reconstruct(model, images.x_test).mean),
         "knn_accuracy": float((voted == images.y_test).mean()),
         "silhouette": silhouette(codes, images.y_test),
         "active_units": active_units(codes),
@@ -184,53 +216,53 @@ def _measure(cell: AutoencoderCell, model: tf_keras.Model) -> tuple[dict[str, An
         "confusion": confusion(images.y_test, voted, pair) if pair else np.nan,
         "parameters": sum(int(np.prod(variable.shape)) for variable in model.trainable_variables),
     }
-    reconstructed = cell.reconstruct(model, shown(images, cell.held_out)["shown"]).mean
+    reconstructed = run.reconstruct(model, shown(images, run.held_out)["shown"]).mean
     arrays: Arrays = {"codes": codes, "reconstructions": _as_images(images, reconstructed)}
     if is_variational(model):
         size = len(QUANTILES)
-        z = np.zeros((size, size, cell.network.latent_size))
+        z = np.zeros((size, size, run.network.latent_size))
         z[:, :, 0] = norm.ppf(QUANTILES)
         z[:, :, 1:2] = norm.ppf(QUANTILES)[:, None, None]
         decoded = decode(model, z.reshape(size**2, -1), **draws)
         arrays["grid"] = decoded.reshape(size, size, *images.image_shape).astype(np.float32)
-    return found, arrays
+    return measured, arrays
 
 
 def _terms(model: tf_keras.Model, bounds: Bounds) -> dict[str, Any]:
     """The bounds and their terms, as far as the model has them."""
     kinds = {layer.kind for layer in stochastic_layers(model)}
-    found: dict[str, Any] = {"nll": float(bounds.nll.mean())}
+    terms: dict[str, Any] = {"nll": float(bounds.nll.mean())}
     if "weights" in kinds:
-        found["kl_weights"] = bounds.kl_weights
+        terms["kl_weights"] = bounds.kl_weights
     if "latents" in kinds:
-        found |= {
+        terms |= {
             "kl_latents": float(bounds.kl_latents.mean()),
             "negative_elbo": -float(bounds.elbo.mean()),
             "negative_importance_weighted": -float(bounds.importance_weighted.mean()),
             "importance_samples": bounds.num_samples,
         }
-    return found
+    return terms
 
 
-def _measure_apart(cell: AutoencoderCell, model: tf_keras.Model) -> tuple[dict[str, Any], Arrays]:
+def _measure_apart(run: AutoencoderRun, model: tf_keras.Model) -> tuple[dict[str, Any], Arrays]:
     """Reconstructions, and how they spread, of test images of seen classes and of the one that was held out."""
-    images = cell.images
+    images = run.images
     groups = {
-        "seen": images.x_test[_seen(images, cell.held_out)],
-        "held_out": _of_class(images, cell.held_out),
+        "seen": images.x_test[_seen(images, run.held_out)],
+        "held_out": _of_class(images, run.held_out),
     }
-    found = {}
+    measured = {}
     for name, x in groups.items():
         if len(x):
-            predictive = cell.reconstruct(model, x)
-            found[f"rmse_{name}"] = rmse(x.reshape(len(x), -1).astype(np.float64), predictive.mean)
-            found[f"spread_{name}"] = float(np.sqrt(predictive.epistemic_variance.mean()))
-    predictive = cell.reconstruct(model, shown(images, cell.held_out)["apart"])
+            predictive = run.reconstruct(model, x)
+            measured[f"rmse_{name}"] = rmse(x.reshape(len(x), -1).astype(np.float64), predictive.mean)
+            measured[f"spread_{name}"] = float(np.sqrt(predictive.epistemic_variance.mean()))
+    predictive = run.reconstruct(model, shown(images, run.held_out)["apart"])
     arrays: Arrays = {
         "apart_reconstructions": _as_images(images, predictive.mean),
         "apart_sds": _as_images(images, np.sqrt(predictive.epistemic_variance)),
     }
-    return found, arrays
+    return measured, arrays
 
 
 def _as_images(images: Images, flat: Array) -> npt.NDArray[np.float32]:

@@ -1,34 +1,37 @@
-"""Methods side by side: a grid of cells, run, kept and shown."""
+"""Methods on one dataset: what is to be run, and what the runs say together."""
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import functools
 import hashlib
-import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import joblib
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from variational_bnn import results
-from variational_bnn.base import Dataset, Network, Training, require_fit, require_network
+from variational_bnn.base import Dataset, Method, Network, require_compatible, require_network
 from variational_bnn.base.checks import require, require_count, require_known, require_seed
-from variational_bnn.experiments.result import Result
-from variational_bnn.experiments.tables import Cell, Finished, run_cell
+from variational_bnn.evaluation.reference_distance import reference_distances, summarise_reference_distances
+from variational_bnn.evaluation.summary import summarise
+from variational_bnn.experiments.engine import execute
+from variational_bnn.experiments.result import PREDICTION_COLUMNS, RESULT_COLUMNS
+from variational_bnn.experiments.run import Key, Outcome, settings_of
+from variational_bnn.experiments.store import Store
+from variational_bnn.experiments.tables import TableRun
 from variational_bnn.methods import METHODS
-from variational_bnn.models.likelihoods import Categorical, MixtureNormal, Normal
-from variational_bnn.report.figures.figures import plot_all
+from variational_bnn.methods.keras_models import TrainedModel
+from variational_bnn.models.backend import tf_keras
+from variational_bnn.models.likelihoods import Categorical, Normal
+from variational_bnn.report.figures.comparison import ComparisonRows, plot_comparison
+
+KIND = "tables"
+"""What the settings of such a directory call it."""
 
 THREE_KINDS = ("output", "flipout", "hidden")
 """Variation in the output, the weights and the hidden units."""
@@ -36,44 +39,83 @@ THREE_KINDS = ("output", "flipout", "hidden")
 EXACT = ("linear", "hmc")
 """Methods that the others can be measured against; the first only where it is the network's own posterior."""
 
+DOTS_PER_INCH = 150
+
+Methods = Iterable[str | Method] | Mapping[str, str | Method]
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Comparison:
-    """Methods on one dataset.
+    """Methods on one dataset, with what was measured of each.
+
+    `compare` and `Comparison.read` make it.
 
     Attributes:
-        settings: What made the rows, plain values.
-        data: The training rows; columns are the features and then the outputs, which are the targets, or 0 or 1 for
+        settings: What made the rows, as plain values: dataset, network, methods, number of function samples.
+        data: The training rows. Columns are the features and then the outputs, which are the targets, or 0 or 1 for
             each class.
-        results: A row for each method, seed and region; columns are the fields of `Result`.
-        predictions: A row for each method, seed, query and output.
-        draws: Functions at the queries, and traces of Markov chains, of each (dataset, method, seed): see
-            `results.Saved`.
+        outcomes: Rows, predictions and arrays of each run, by (method, seed).
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> methods = {"flipout": vbnn.Flipout(steps=20)}
+        >>> comparison = vbnn.compare(vbnn.lecture_sample(10, seed=0), methods=methods, seeds=[0], progress=False)
+        >>> list(comparison.table["method"])
+        ['flipout']
+        >>> sorted(comparison.plot())
+        ['bands', 'distance', 'regions']
     """
 
     settings: dict[str, Any]
     data: pd.DataFrame
-    results: pd.DataFrame
-    predictions: pd.DataFrame
-    draws: dict[tuple[str, str, int], dict[str, npt.NDArray[Any]]]
+    outcomes: Mapping[Key, Outcome]
 
     @classmethod
     def read(cls, directory: str | Path) -> Comparison:
-        """The comparison kept in a directory, with the cells that are finished.
+        """The comparison that is kept in a directory, with the runs that are finished.
+
+        Warns of runs that were made with other versions of the packages that numbers depend on.
 
         Raises:
-            ValueError: If a file is missing, foreign or truncated.
+            ValueError: If this is not a directory of comparisons of methods, or a file in it is missing, damaged or was
+                changed.
         """
-        saved = results.read_directory(directory)
-        known = isinstance(saved.settings.get("dataset"), dict) and isinstance(saved.settings.get("network"), dict)
-        require(known, f"{directory} is foreign: its settings name no dataset and network")
-        return cls(**{field.name: getattr(saved, field.name) for field in dataclasses.fields(cls)})
+        store = _store(directory)
+        settings = store.settings()
+        known = isinstance(settings.get("dataset"), dict) and isinstance(settings.get("network"), dict)
+        require(known, f"{directory} is not a results directory of this package: it names no dataset and network")
+        store.warn_of_other_versions()
+        outcomes = {key: store.read(folder) for key, folder in store.keys().items()}
+        return cls(settings=settings, data=store.input_table("data"), outcomes=outcomes)
+
+    @functools.cached_property
+    def results(self) -> pd.DataFrame:
+        """A row for each method, seed and region; columns are the fields of `Result`."""
+        return stacked([outcome.rows for outcome in self.outcomes.values()], RESULT_COLUMNS)
+
+    @functools.cached_property
+    def predictions(self) -> pd.DataFrame:
+        """A row for each method, seed, query point and output; columns are `result.PREDICTION_COLUMNS`."""
+        tables = [outcome.tables.get("predictions") for outcome in self.outcomes.values()]
+        return stacked([table for table in tables if table is not None], PREDICTION_COLUMNS)
+
+    @property
+    def draws(self) -> dict[tuple[str, str, int], dict[str, npt.NDArray[Any]]]:
+        """Arrays of each (dataset, method, seed).
+
+        `functions` `[S, M, D]` are function samples at the M query points, in the order of their numbers. Of Markov
+        chains there are also `trace` `[steps, chains]`, their log posterior density in nats, and `warmup`, how many of
+        the steps are warm-up.
+        """
+        name = self.settings["dataset"]["name"]
+        return {(name, *key): dict(outcome.arrays) for key, outcome in self.outcomes.items()}
 
     @property
     def reference(self) -> str | None:
         """The method that the others are measured against, if one of them is exact.
 
-        `linear` where it is (no hidden units, known noise), else `hmc`, from the seeds whose chains converged.
+        That is `linear` where it is exact (no hidden units, known noise), else `hmc`, from the seeds whose chains
+        converged.
         """
         network = self.settings["network"]
         closed_form = not network.get("hidden_units") and isinstance(network.get("likelihood", {}).get("scale"), float)
@@ -82,34 +124,34 @@ class Comparison:
 
     @functools.cached_property
     def reference_distances(self) -> pd.DataFrame:
-        """How close each method comes to the reference, seed by seed: see `results.reference_distances`."""
-        return results.reference_distances(self.results, self.predictions, self.draws, self.reference or "")
+        """Distances of each method to the reference posterior, for each seed and region: see `reference_distances`."""
+        return reference_distances(self.results, self.predictions, self.draws, self.reference or "")
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a method, over its seeds: see `results.summarise` and `results.summarise_reference_distances`."""
-        summary = results.summarise(self.results)
-        return summary.merge(results.summarise_reference_distances(self.reference_distances), on="method", how="left")
+        """One row a method, over its seeds: see `summarise` and `summarise_reference_distances`."""
+        summary = summarise(self.results)
+        return summary.merge(summarise_reference_distances(self.reference_distances), on="method", how="left")
 
     def plot(self) -> dict[str, Figure]:
-        """The figures, by name.
+        """The figures by name, as far as they apply.
 
-        Always "regions" and "distance"; "entropy" of classes; "bands" for one feature; "reference" and "reference_distance" with
-        a reference (the first for one feature), "reliability" with held-out numbers, "traces" with Markov chains.
+        "regions" and "distance"; "entropy" of classes; "bands" for one feature; "reference" and "reference_distance"
+        with a reference (the first for one feature), "reliability" with held-out numbers, "traces" with Markov chains.
 
         Raises:
-            ValueError: If no cell is finished.
+            ValueError: If no run is finished.
         """
-        require(len(self.results) > 0, "there are no finished cells to plot")
-        traces = {cell: draws for cell, draws in self.draws.items() if "trace" in draws}
-        return plot_all(
-            self.results,
-            self.predictions,
-            self.data,
+        require(len(self.results) > 0, "there are no finished runs to plot")
+        rows = ComparisonRows(
+            results=self.results,
+            predictions=self.predictions,
+            data=self.data,
             summary=self.table,
             reference=self.reference,
-            traces=traces,
+            traces={run: arrays for run, arrays in self.draws.items() if "trace" in arrays},
         )
+        return plot_comparison(rows)
 
     def save(self, directory: str | Path) -> list[Path]:
         """Keep rows, settings and figures in a directory.
@@ -120,26 +162,16 @@ class Comparison:
         Raises:
             ValueError: If the directory cannot be written or holds other settings.
         """
-        results.open_directory(directory, settings=self.settings, data=self.data)
-        kept = results.finished_cells(directory)
-        by = ["dataset", "method", "seed"]
-        for (dataset, method, seed), rows in self.results.groupby(by, sort=False):
-            key = str(dataset), str(method), int(str(seed))
-            if key not in kept:
-                own = (self.predictions[by] == list(key)).all(axis=1)
-                cell = [Result(**{str(name): value for name, value in row.items()}) for row in rows.to_dict("records")]
-                results.append_cell(directory, cell, self.predictions[own], self.draws.get(key, {}))
-        paths = []
-        for name, figure in self.plot().items():
-            paths.append(Path(directory) / f"{name}.png")
-            figure.savefig(paths[-1], dpi=150)
-        return paths
+        store = _store(directory)
+        store.prepare(self.settings, tables={"data": self.data}, arrays={})
+        return save_outcomes(store, self.outcomes, self.plot())
 
 
 def default_network(dataset: Dataset) -> Network:
-    """One hidden layer of 50 ReLUs; noise as known of the dataset, or else given by the network for each row.
+    """One hidden layer of 50 ReLUs, with a likelihood that suits the dataset.
 
-    Where y is a class, its probabilities are.
+    Of classes it is categorical. Of numbers it is normal: with the dataset's known noise, or else with a noise level
+    that the network gives for each row.
     """
     classes = len(dataset.class_names)
     return Network(
@@ -154,10 +186,9 @@ def default_network(dataset: Dataset) -> Network:
 def compare(
     dataset: Dataset,
     *,
-    methods: Sequence[str] = THREE_KINDS,
+    methods: Methods = THREE_KINDS,
     seeds: Sequence[int] = range(5),
     network: Network | None = None,
-    training: Training | None = None,
     num_samples: int = 200,
     workers: int = 1,
     directory: str | Path | None = None,
@@ -165,92 +196,136 @@ def compare(
 ) -> Comparison:
     """Fit every method from every seed to the same data, and measure where each is uncertain.
 
-    Inputs and targets are standardised on the training rows; everything is reported in the original units. Classes
-    are not: what is reported is of their probabilities.
+    The methods of this package standardise inputs and targets on the training rows, unless their settings say
+    otherwise; everything is reported in the original units. Of classes, what is reported is of their probabilities.
 
     Args:
         dataset: What to learn from.
-        methods: Names, as `variational-bnn list` gives them.
-        seeds: One cell a method and seed.
-        network: The same for every method; `default_network` if None. Its prior scale is in standard units; known
-            noise is in the units of y.
-        training: The same for every method.
-        num_samples: Draws for each predictive.
+        methods: Names (`variational-bnn list` shows them), methods (anybody's: see `Method`), or a mapping from names
+            to either. A `tf_keras.Model` in a mapping is one that was trained on `dataset.x` and `dataset.y`: see
+            `TrainedModel`, and `UntrainedModel` for one to be trained. A method without a name has that of its class.
+        seeds: Each method is run once from each.
+        network: The same for every method; `default_network` if None. Its prior scale is in standardised units, its
+            known noise in the units of y.
+        num_samples: Function samples of each predictive.
         workers: Processes.
-        directory: Where to keep finished cells while the rest run. Cells that are there already, of the same settings
-            and data, are not run again.
+        directory: Where to keep finished runs while the others go on. Runs that are there already, of the same
+            settings and data, are not executed again.
         progress: Whether to show it, on standard error.
 
+    Returns:
+        The comparison. A run that failed has rows whose status says why.
+
     Raises:
-        ValueError: If a method is unknown, a number is out of range, the network does not fit the dataset, or the
-            directory cannot be written or holds other settings or data.
+        TypeError: If `dataset` is not a `Dataset`, `network` not a `Network`, or a method not a `Method`.
+        ValueError: If a method is unknown or does not support the dataset or the network, a number is out of range, the
+            network does not fit the dataset, or the directory cannot be written or holds other settings or data.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> dataset = vbnn.lecture_sample(10, seed=0)
+        >>> methods = {"linear": "linear", "short": vbnn.Flipout(steps=20)}
+        >>> comparison = vbnn.compare(dataset, methods=methods, seeds=[0], progress=False)
+        >>> comparison.results.groupby("method").size().to_dict()
+        {'linear': 3, 'short': 3}
     """
-    require(isinstance(dataset, Dataset), f"dataset must be a Dataset, got {type(dataset).__name__}")
-    for name, values in (("methods", methods), ("seeds", seeds)):
-        listed = isinstance(values, Iterable) and not isinstance(values, str)
-        require(listed, f"{name} must be a sequence, got {values!r}")
-    cells = [
-        Cell(
-            method=method,
-            seed=seed,
-            dataset=dataset,
-            network=network or default_network(dataset),
-            training=training or Training(),
-            num_samples=num_samples,
-        )
-        for method in dict.fromkeys(methods)
-        for seed in dict.fromkeys(seeds)
-    ]
-    _check(cells, workers)
-    with contextlib.nullcontext(directory) if directory is not None else tempfile.TemporaryDirectory() as place:
-        results.open_directory(place, settings=_settings(cells[0]), data=_training_rows(dataset))
-        finished = set(results.finished_cells(place))
-        waiting = [cell for cell in cells if (dataset.name, cell.method, cell.seed) not in finished]
-        with _shown(progress, len(cells), len(cells) - len(waiting)) as advance:
-            for cell in _run(waiting, workers):
-                results.append_cell(place, cell.rows, cell.predictions, cell.draws)
-                advance(f"{cell.rows[0].method}, seed {cell.rows[0].seed}")
-        return _only(Comparison.read(place), cells)
-
-
-def _check(cells: list[Cell], workers: int) -> None:
-    """Refuse what would only fail later, in every cell."""
-    require(bool(cells), "at least one method and one seed are wanted, got none")
-    network, training = cells[0].network, cells[0].training
-    require(isinstance(training, Training), f"training must be a Training, got {type(training).__name__}")
+    if not isinstance(dataset, Dataset):
+        raise TypeError(f"dataset must be a Dataset, got {type(dataset).__name__}")
+    network = default_network(dataset) if network is None else network
     require_network(network)
-    require_fit(network, cells[0].dataset)
-    require_count("workers", workers)
-    require_count("num_samples", cells[0].num_samples)
-    require(cells[0].num_samples > 1, "num_samples must be at least 2 for a variance, got 1")
-    for cell in cells:
-        require_known("method", cell.method, tuple(METHODS))
-        require_seed(cell.seed)
-        needs_units = cell.method in ("hidden", "dropout")
-        require(not needs_units or bool(network.hidden_units), f"method {cell.method!r} needs hidden units, got none")
-        only_normal = cell.method != "linear" or isinstance(network.likelihood, Normal)
-        require(only_normal, f"method 'linear' needs a Normal likelihood, got {network.likelihood!r}")
-        no_mixture = cell.method != "laplace" or not isinstance(network.likelihood, MixtureNormal)
-        require(no_mixture, f"method 'laplace' needs a likelihood that is no mixture, got {network.likelihood!r}")
+    require_compatible(network, dataset)
+    require_count("num_samples", num_samples)
+    require(num_samples > 1, "num_samples must be at least 2 for a variance, got 1")
+    chosen = _named(methods, dataset)
+    for name, method in chosen.items():
+        reason = method.supports(dataset, network)
+        require(reason is None, f"method {name!r} does not support this: {reason}")
+    runs = [
+        TableRun(name=name, method=method, seed=seed, dataset=dataset, network=network, num_samples=num_samples)
+        for name, method in chosen.items()
+        for seed in seeds_of(seeds)
+    ]
+    settings = _settings(dataset, network, chosen, num_samples)
+    data = _training_rows(dataset)
+    store = None
+    if directory is not None:
+        store = _store(directory)
+        store.prepare(settings, tables={"data": data}, arrays={})
+        store.warn_of_other_versions()
+    outcomes = execute([run.as_run() for run in runs], workers=workers, store=store, progress=progress)
+    return Comparison(settings=settings, data=data, outcomes=outcomes)
 
 
-def _run(cells: list[Cell], workers: int) -> Iterator[Finished]:
-    """What the cells leave, as they come."""
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
-    yield from parallel(joblib.delayed(run_cell)(cell) for cell in cells)
+def seeds_of(seeds: Iterable[int]) -> list[int]:
+    """Different seeds, each checked.
+
+    Raises:
+        ValueError: If there is none, or one is not a whole number >= 0.
+    """
+    require(isinstance(seeds, Iterable) and not isinstance(seeds, str), f"seeds must be a sequence, got {seeds!r}")
+    listed = list(dict.fromkeys(seeds))
+    require(bool(listed), "seeds must hold at least one seed, got none")
+    for seed in listed:
+        require_seed(seed)
+    return [int(seed) for seed in listed]
 
 
-@contextlib.contextmanager
-def _shown(progress: bool, total: int, done: int) -> Iterator[Callable[[str], None]]:
-    """A bar of cells on standard error."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
-        task = bar.add_task(f"{done} cells were finished already" if done else "fitting", total=total, completed=done)
-        yield lambda label: bar.update(task, advance=1, description=label)
+def stacked(tables: list[pd.DataFrame], columns: Mapping[str, object]) -> pd.DataFrame:
+    """Tables of the same columns, one below the other; a table without rows where there is none."""
+    filled = [table for table in tables if len(table)] or tables[:1]
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame(columns=list(columns))
 
 
-def _settings(cell: Cell) -> dict[str, Any]:
-    dataset = cell.dataset
+def save_outcomes(store: Store, outcomes: Mapping[Key, Outcome], figures: Mapping[str, Figure]) -> list[Path]:
+    """Keep those runs that a store does not have yet, all rows together in `results.csv`, and figures.
+
+    Returns:
+        The figures' paths.
+    """
+    finished = store.keys()
+    for key, outcome in outcomes.items():
+        if outcome.finished and key not in finished:
+            store.save(key, outcome)
+    others = [store.read(folder).rows for key, folder in finished.items() if key not in outcomes]
+    store.write_results([*others, *(outcome.rows for outcome in outcomes.values())])
+    paths = []
+    for name, figure in figures.items():
+        paths.append(store.directory / f"{name}.png")
+        figure.savefig(paths[-1], dpi=DOTS_PER_INCH)
+    return paths
+
+
+def _store(directory: str | Path) -> Store:
+    columns = {"rows": RESULT_COLUMNS, "predictions": PREDICTION_COLUMNS, "data": {}}
+    return Store(directory=Path(directory), kind=KIND, columns=columns)
+
+
+def _named(methods: Methods, dataset: Dataset) -> dict[str, Method]:
+    """The methods by name."""
+    listed = isinstance(methods, Iterable) and not isinstance(methods, str)
+    require(listed, f"methods must be a sequence or a mapping, got {methods!r}")
+    pairs = list(methods.items()) if isinstance(methods, Mapping) else [(None, method) for method in methods]
+    found: dict[str, Method] = {}
+    for given, value in pairs:
+        if isinstance(value, str):
+            require_known("method", value, tuple(METHODS))
+            name, method = value, METHODS[value]
+        elif isinstance(value, tf_keras.Model):
+            name, method = value.name, TrainedModel(model=value, num_examples=len(dataset.x))
+        else:
+            if isinstance(value, type) or not isinstance(value, Method):
+                raise TypeError(f"a method must be a name or have the methods `fit` and `supports`, got {value!r}")
+            name, method = type(value).__name__, value
+        name = name if given is None else given
+        require(isinstance(name, str) and bool(name.strip()), f"the name of a method must be a text, got {name!r}")
+        same = name not in found or found[name] is method
+        require(same, f"two methods are named {name!r}: pass a mapping from names to methods")
+        found[name] = method
+    require(bool(found), "methods must hold at least one method, got none")
+    return found
+
+
+def _settings(dataset: Dataset, network: Network, methods: Mapping[str, Method], num_samples: int) -> dict[str, Any]:
     held_out = {} if dataset.test_regions is None else Counter(dataset.test_regions.tolist())
     return {
         "dataset": {
@@ -264,38 +339,21 @@ def _settings(cell: Cell) -> dict[str, Any]:
             "larger_sample": None if dataset.larger_sample is None else dataset.larger_sample.name,
             "digest": _digest(dataset),
         },
-        "network": cell.network.to_dict(),
-        "training": dataclasses.asdict(cell.training),
-        "num_samples": cell.num_samples,
-        "versions": results.versions(),
+        "network": network.to_dict(),
+        "num_samples": num_samples,
+        "methods": {name: settings_of(method) for name, method in methods.items()},
     }
 
 
 def _digest(dataset: Dataset) -> str:
-    """Of all rows but those that train, which are kept: other held-out rows give other scores."""
+    """Of all rows: other training or held-out rows give other results."""
     more = dataset.larger_sample
-    tables = [dataset.x_test, dataset.y_test, dataset.test_regions, more and more.x, more and more.y]
-    found = [hashlib.sha256(np.asarray(table).tobytes()).hexdigest() for table in tables if table is not None]
-    return hashlib.sha256("".join(found).encode()).hexdigest()
+    tables = [dataset.x, dataset.y, dataset.x_test, dataset.y_test, dataset.test_regions]
+    tables += [] if more is None else [more.x, more.y]
+    digests = [hashlib.sha256(np.asarray(table).tobytes()).hexdigest() for table in tables if table is not None]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _training_rows(dataset: Dataset) -> pd.DataFrame:
     columns = [*dataset.feature_names, *dataset.output_names]
     return pd.DataFrame(np.hstack([dataset.x, dataset.outputs(dataset.y)]), columns=columns)
-
-
-def _only(comparison: Comparison, cells: list[Cell]) -> Comparison:
-    """The rows of these cells, in their order: workers finish in any."""
-    order = {(cell.method, cell.seed): i for i, cell in enumerate(cells)}
-
-    def ordered(table: pd.DataFrame) -> pd.DataFrame:
-        place = [order.get(key, -1) for key in zip(table["method"], table["seed"], strict=True)]
-        table = table.assign(place=place).query("place >= 0").sort_values("place", kind="stable")
-        return table.drop(columns="place").reset_index(drop=True)
-
-    return dataclasses.replace(
-        comparison,
-        results=ordered(comparison.results),
-        predictions=ordered(comparison.predictions),
-        draws={cell: draws for cell, draws in comparison.draws.items() if cell[1:] in order},
-    )

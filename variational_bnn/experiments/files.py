@@ -1,34 +1,118 @@
-"""Files: whole or not at all, and refusals in one line."""
+"""Files: tables and arrays as bytes and back, written whole or not at all, and errors in one line."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from variational_bnn.base.checks import require
+
+Columns = Mapping[str, Any]
+"""Columns of a table, each with the value that it has where a file lacks it; the type of a value is its column's. A
+column whose value is a type (`str`, `int` or `float`) must be there. Columns that are not named are kept as they come.
+"""
+
+_ARCHIVES = (b"PK\x03\x04", b"PK\x05\x06")  # An archive with arrays, and one without.
 
 
-def read_bytes(path: Path) -> bytes:
-    """What is stored."""
+def table_bytes(table: pd.DataFrame) -> bytes:
+    """The table as CSV."""
+    return table.to_csv(index=False, lineterminator="\n").encode()
+
+
+def parse_table(path: Path, data: bytes, columns: Columns) -> pd.DataFrame:
+    """The table whose CSV is given; `path` is for the message.
+
+    Raises:
+        ValueError: If the bytes are no such table, or lack a column that must be there.
+    """
+    types = {name: value if isinstance(value, type) else type(value) for name, value in columns.items()}
+    try:
+        header = pd.read_csv(io.BytesIO(data), nrows=0).columns
+        text = {name: kind for name, kind in types.items() if kind is str and name in header}
+        table = pd.read_csv(
+            io.BytesIO(data),
+            dtype=text,
+            keep_default_na=False,
+            na_values={name: [""] for name in header if name not in text},
+            float_precision="round_trip",
+        )
+    except (ValueError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+    missing = [name for name, value in columns.items() if isinstance(value, type) and name not in header]
+    require(not missing, f"{path} lacks the columns {', '.join(missing)}")
+    for name in columns:
+        if name not in header:
+            table[name] = columns[name]
+    order = [*columns, *(name for name in header if name not in columns)]
+    try:
+        return table[order].astype(types)
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
+    """The arrays as an archive; equal arrays give equal bytes."""
+    named: dict[str, Any] = {name: arrays[name] for name in sorted(arrays)}
+    file = io.BytesIO()
+    np.savez(file, **named)
+    return file.getvalue()
+
+
+def parse_npz(path: Path, data: bytes) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of an archive; `path` is for the message. Nothing in it is executed.
+
+    Raises:
+        ValueError: If the bytes are no archive of arrays of numbers.
+    """
+    require(data.startswith(_ARCHIVES), f"{path} is damaged: it is not an npz archive")
+    try:
+        archive = np.load(io.BytesIO(data), allow_pickle=False)
+        return {name: archive[name] for name in archive.files}
+    except Exception as error:  # Damaged archives, members and headers fail in more ways than NumPy documents.
+        raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from error
+
+
+def sha256(data: bytes) -> str:
+    """The digest that tells whether a file is as it was written."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_checked(path: Path, digest: object) -> bytes:
+    """The bytes of a file that must have this digest.
+
+    Raises:
+        ValueError: If the file cannot be read, or is another than the one that was written.
+    """
     with in_one_line("read", path):
-        return path.read_bytes()
+        data = path.read_bytes()
+    require(sha256(data) == digest, f"{path} was changed or truncated since it was written")
+    return data
 
 
-def read_text(path: Path) -> str:
-    """The text as it is stored, line ends and all."""
-    with in_one_line("read", path), path.open(encoding="utf-8", newline="") as file:
-        return file.read()
+def write_folder_file(path: Path, data: bytes) -> None:
+    """Write a file, and see to it that it is on the disk."""
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
-def write_whole(path: Path, contents: str | bytes) -> None:
-    """Put text or bytes in place at once: the file is the old one or the new one, whatever is killed when."""
+def write_whole(path: Path, data: bytes) -> None:
+    """Put a file in place at once: it is the old one or the new one, whatever is killed at what moment."""
     beside = path.with_name(f".{path.name}.partial")
     with in_one_line("write", path):
         try:
-            with beside.open("wb") as file:
-                file.write(contents.encode() if isinstance(contents, str) else contents)
-                file.flush()
-                os.fsync(file.fileno())
+            write_folder_file(beside, data)
             os.replace(beside, path)
         finally:
             beside.unlink(missing_ok=True)
@@ -36,7 +120,11 @@ def write_whole(path: Path, contents: str | bytes) -> None:
 
 @contextmanager
 def in_one_line(action: str, path: Path) -> Iterator[None]:
-    """Whatever the file system refuses, and text that is none, is said in one line."""
+    """Say in one line what the file system does not allow, and that a file is not text.
+
+    Raises:
+        ValueError: Instead of an `OSError` or a `UnicodeDecodeError`.
+    """
     try:
         yield
     except (OSError, UnicodeDecodeError) as error:

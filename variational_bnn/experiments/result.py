@@ -1,54 +1,77 @@
-"""What is measured: a row."""
+"""The columns of results and predictions: what a run on a table measures."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from variational_bnn.experiments.files import Columns
 
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One row: a method on a dataset, from one seed, in one region.
+    """One row of results: a method on a dataset, from one seed, in one region. Its fields are the columns.
+
+    Means are over the region's query points and the outputs. A measure that is not defined is NaN: scores without
+    held-out targets, intervals of classes, entropies of numbers, and everything where the run failed.
 
     Attributes:
-        dataset: Its name.
-        method: Its name in `METHODS`.
-        seed: Of the initial values, the training noise and the draws.
-        region: One of `REGIONS`.
-        queries: How many inputs the means below are over.
-        epistemic_variance: Mean over the region's inputs and outputs, squared units of y; of classes, those of their
+        dataset: Name of the dataset.
+        method: Name of the method in the comparison.
+        seed: Of the initial values, the training noise and the function samples.
+        region: "near", "between" or "beyond".
+        query_points: How many query points the region has.
+        epistemic_variance: Mean epistemic variance, squared units of y; of classes, that of their probabilities.
+        aleatoric_variance: Mean aleatoric variance, squared units of y; of classes, that of their probabilities.
+        growth_exponent: p in epistemic sd ~ distance^p over the region's query points, by least squares in logs.
+        entropy: Mean entropy of the predicted class, nats.
+        mutual_information: Mean mutual information of the class and the function sample, nats: the epistemic part of
+            the entropy.
+        train_accuracy: Share of the training rows whose most probable class is right.
+        train_rmse: Root mean squared error of the mean over the training rows, units of y. Of K classes, that of their
+            probabilities: the root of the Brier score over K.
+        accuracy: Share of the region's held-out rows whose most probable class is right.
+        rmse: Root mean squared error of the mean over the region's held-out rows, units of y; of classes, that of their
             probabilities.
-        aleatoric_variance: Likewise.
-        growth: p in epistemic sd ~ distance^p over the region's inputs, by least squares in logs; NaN if undefined.
-        entropy: Of the class, mean over the region's inputs and outputs, nats; NaN if y is a number, as the next two.
-        mutual_information: Of the class and the draw, likewise: the epistemic part of the entropy.
-        train_accuracy: As `accuracy`, of the training rows.
-        train_rmse: Of the mean over the training rows, units of y: whether the method fits at all. Of K classes, of
-            their probabilities: the root of the Brier score over K.
-        accuracy: Share of the held-out targets whose most probable class is right; NaN without, or if y is a number.
-        rmse: Of the mean over the region, units of y, or as `train_rmse`; NaN without held-out targets.
-        log_likelihood: Mean log predictive density, nats per row; NaN without held-out targets.
-        joint_log_likelihood: Mean joint log predictive density of `TAU` rows at a time, nats per row; NaN without as
-            many held-out targets. From the draws, so an underestimate where their noise is far below their spread.
-        crps: Mean continuous ranked probability score, units of y; NaN without held-out targets, and for classes, as
-            are coverage and width.
-        coverage_50: Share of the held-out targets inside their central 50 % predictive interval (PICP); likewise for
-            the other levels.
-        width_50: Mean width of those intervals (MPIW), units of y; likewise.
-        contraction: Mean epistemic variance near the data over that with four times as much of it, at the same inputs;
-            about 4 where the data settle all parameters. NaN in other regions, and where the data cannot be made
-            larger.
-        contraction_status: "ok", or why there is no contraction although the data can be made larger.
+        log_likelihood: Mean log predictive density of the held-out targets, nats per row.
+        joint_log_likelihood: Mean joint log predictive density of 10 held-out rows at a time, nats per row; NaN with
+            fewer rows. It comes from function samples, and underestimates where their noise is far below their spread.
+        crps: Mean continuous ranked probability score of the held-out targets, units of y.
+        coverage_50: Share of the held-out targets inside their central 50 % predictive interval (PICP).
+        coverage_80: The same for 80 %.
+        coverage_90: The same for 90 %.
+        coverage_95: The same for 95 %.
+        width_50: Mean width of the central 50 % predictive intervals (MPIW), units of y.
+        width_80: The same for 80 %.
+        width_90: The same for 90 %.
+        width_95: The same for 95 %.
+        contraction: Mean epistemic variance near the data over that of a fit to four times as many rows, at the same
+            query points; about 4 where the data determine all parameters. NaN in other regions.
+        contraction_status: "ok", or why there is no contraction although the dataset has a larger sample.
+        latent_noise: 1 if function samples differ by noise drawn inside the network for each row, else 0.
         parameters: Trained or sampled numbers.
-        random_variables: Random numbers that make one function.
-        fit_seconds: Wall clock.
-        predict_seconds: Wall clock, all regions together.
-        peak_memory: Most memory that the process held meanwhile, beyond what it held before, MiB; what earlier fits
-            had freed is not counted again.
-        acceptance: Of Markov chains; NaN for other methods. See `Diagnostics`, also for the next two.
-        r_hat: Largest over queries.
-        ess: Smallest over queries.
-        status: "ok", or what went wrong; the measures are NaN then.
+        random_variables: Random numbers that make one function sample.
+        fit_seconds: Wall clock of the fit.
+        predict_seconds: Wall clock of the prediction at all query points.
+        peak_memory: The most memory that the process held meanwhile, beyond what it held before, MiB. Memory that
+            earlier fits had freed within the process is not counted again.
+        acceptance: Acceptance rate of Markov chains. See `Diagnostics`, also for the next three.
+        r_hat: Largest R-hat over the query points.
+        ess: Smallest bulk effective sample size over the query points.
+        ess_tail: Smallest tail effective sample size over the query points.
+        status: "ok", or what went wrong.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> row = vbnn.Result(dataset="lecture", method="flipout", seed=0, region="near", epistemic_variance=2.2)
+        >>> row.status
+        'ok'
     """
 
     dataset: str
@@ -78,6 +101,7 @@ class Result:
     width_95: float = math.nan
     contraction: float = math.nan
     contraction_status: str = "ok"
+    latent_noise: int = 0
     parameters: int = 0
     random_variables: int = 0
     fit_seconds: float = math.nan
@@ -86,4 +110,49 @@ class Result:
     acceptance: float = math.nan
     r_hat: float = math.nan
     ess: float = math.nan
+    ess_tail: float = math.nan
     status: str = "ok"
+
+
+def columns_of(row: type) -> Columns:
+    """The columns that the fields of a dataclass are, with their defaults; those without one must be there."""
+    types = {"str": str, "int": int, "float": float}
+    return {
+        field.name: types[str(field.type)] if field.default is dataclasses.MISSING else field.default
+        for field in dataclasses.fields(row)
+    }
+
+
+def table_of(rows: Sequence[Any], columns: Columns) -> pd.DataFrame:
+    """Rows, which are dataclasses, as a table; texts are folded into one line."""
+    types = {name: value if isinstance(value, type) else type(value) for name, value in columns.items()}
+    plain = [dataclasses.asdict(row) for row in rows]
+    folded = [{name: " ".join(v.split()) if isinstance(v, str) else v for name, v in row.items()} for row in plain]
+    return pd.DataFrame(folded, columns=list(columns)).astype(types)
+
+
+RESULT_COLUMNS = columns_of(Result)
+
+PREDICTION_COLUMNS: Columns = {
+    "dataset": str,
+    "method": str,
+    "seed": int,
+    "query_point": int,
+    "output": str,
+    "region": str,
+    "distance": math.nan,
+    "x": math.nan,
+    "y": math.nan,
+    "pit": math.nan,
+    "mean": math.nan,
+    "epistemic_variance": math.nan,
+    "aleatoric_variance": math.nan,
+}
+"""A row for each query point and output: `query_point` (a number), `output` (a target's name, or `target=class`),
+`region`, `distance` (relative to the training inputs' own; 1 is the edge of `near`), `x` (NaN unless there is one
+feature), `y` (the held-out target, 0 or 1 for each class, or NaN), `pit` (its probability integral transform or NaN),
+`mean` (of a class its probability), `epistemic_variance` and `aleatoric_variance`."""
+
+NO_PREDICTIONS = pd.DataFrame({name: np.array([], dtype=object) for name in PREDICTION_COLUMNS}).astype(
+    {name: value if isinstance(value, type) else type(value) for name, value in PREDICTION_COLUMNS.items()}
+)

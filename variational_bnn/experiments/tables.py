@@ -1,4 +1,4 @@
-"""One cell: a method fitted to a dataset from one seed, and everything that is measured of it."""
+"""What a run on a table does: fit a method to a dataset from one seed, and measure it."""
 
 from __future__ import annotations
 
@@ -6,111 +6,142 @@ import dataclasses
 import math
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from variational_bnn.base import LEVELS, NEAR, TAU, Dataset, Diagnostics, Network, Posterior, Predictive, Training
+from variational_bnn.base import (
+    LEVELS,
+    NEAR,
+    TAU,
+    Dataset,
+    Diagnostics,
+    FitError,
+    Method,
+    Network,
+    Posterior,
+    Predictive,
+)
 from variational_bnn.base.checks import Array, Floats
-from variational_bnn.evaluation.regions import QUERY_POINT_SEED, QueryPoints, propose_query_points
+from variational_bnn.evaluation.regions import QUERY_POINT_SEED, QueryPoints, growth_exponent, propose_query_points
 from variational_bnn.evaluation.scores import accuracy, coverage, crps, interval_width, pit, rmse
 from variational_bnn.experiments.memory import peak_memory
-from variational_bnn.experiments.result import Result
-from variational_bnn.methods import METHODS, FitError
-from variational_bnn.prediction.epistemic import growth_exponent_in
+from variational_bnn.experiments.result import NO_PREDICTIONS, RESULT_COLUMNS, Result, table_of
+from variational_bnn.experiments.run import Advance, Arrays, Outcome, Run
 
 
 @dataclass(frozen=True, kw_only=True)
-class Cell:
-    """A method and a seed, to be run on a dataset; everything that its rows depend on."""
+class TableRun:
+    """A method and a seed, to be fitted to a dataset; everything that its rows depend on.
 
-    method: str
+    Attributes:
+        name: Of the method in the comparison.
+        method: The method.
+        seed: Of the fit and of the function samples.
+        dataset: What to learn from.
+        network: What to fit.
+        num_samples: Function samples of each predictive.
+    """
+
+    name: str
+    method: Method
     seed: int
     dataset: Dataset
     network: Network
-    training: Training
     num_samples: int
 
+    def as_run(self) -> Run:
+        """This as a run that the engine executes."""
+        failure = partial(_failed, self.dataset, self.name, self.seed)
+        return Run(name=self.name, seed=self.seed, execute=self.execute, failure=failure)
+
     def fit(self, dataset: Dataset) -> Posterior:
-        """The posterior of the cell's method, given a dataset."""
-        return METHODS[self.method](dataset, self.network, self.training, self.seed)
+        """The posterior of the run's method, given a dataset."""
+        posterior = self.method.fit(dataset, self.network, self.seed)
+        if not isinstance(posterior, Posterior):
+            needed = "diagnostics, predict and sample_functions"
+            raise TypeError(f"fit must return a Posterior, with {needed}, got {type(posterior).__name__}")
+        return posterior
 
     def predict(self, posterior: Posterior, x: Array) -> Predictive:
-        """What the posterior says by the cell's draws."""
+        """What the posterior predicts at inputs, from the run's function samples."""
         return posterior.predict(x, num_samples=self.num_samples, seed=self.seed)
 
-
-@dataclass(frozen=True, kw_only=True)
-class Finished:
-    """What a cell leaves; see `results.Saved`.
-
-    Attributes:
-        rows: One a region.
-        predictions: A row a query and output; none if the fit failed.
-        draws: Functions at the queries, and the trace of Markov chains.
-    """
-
-    rows: list[Result]
-    predictions: pd.DataFrame
-    draws: dict[str, npt.NDArray[Any]]
-
-
-def run_cell(cell: Cell) -> Finished:
-    """Fit, ask and measure; a fit that fails is a row that says so."""
-    asked = propose_query_points(cell.dataset, QUERY_POINT_SEED)
-    common = Result(dataset=cell.dataset.name, method=cell.method, seed=cell.seed, region="")
-    with peak_memory() as peak:
-        start = time.perf_counter()
-        try:
-            posterior = cell.fit(cell.dataset)
-            fitted = time.perf_counter()
-            with np.errstate(over="ignore", invalid="ignore"):
-                predictive = cell.predict(posterior, asked.x)
-            predicted = time.perf_counter()
-            functions = posterior.sample_functions(asked.x, num_samples=cell.num_samples, seed=cell.seed)
-            _require_finite(predictive, functions)
-        except FitError as error:
-            failed = dataclasses.replace(
-                common,
-                fit_seconds=time.perf_counter() - start,
+    def execute(self, advance: Advance) -> Outcome:
+        """Fit, predict and measure; a fit that fails has rows that say so."""
+        points = propose_query_points(self.dataset, QUERY_POINT_SEED)
+        with peak_memory() as peak:
+            start = time.perf_counter()
+            try:
+                posterior = self.fit(self.dataset)
+                fitted = time.perf_counter()
+                with np.errstate(over="ignore", invalid="ignore"):
+                    predictive = self.predict(posterior, points.x)
+                predicted = time.perf_counter()
+                functions = posterior.sample_functions(points.x, num_samples=self.num_samples, seed=self.seed)
+                _require_finite(predictive, functions)
+            except FitError as error:
+                measured = {"fit_seconds": time.perf_counter() - start, "peak_memory": peak()}
+                return _failed(self.dataset, self.name, self.seed, str(error), error.diagnostics, measured)
+            common = Result(
+                dataset=self.dataset.name,
+                method=self.name,
+                seed=self.seed,
+                region="",
+                **_training_scores(self.dataset, self.predict(posterior, self.dataset.x)),
+                fit_seconds=fitted - start,
+                predict_seconds=predicted - fitted,
                 peak_memory=peak(),
-                status=str(error),
-                **_diagnosed(error.diagnostics),
+                **_diagnosed(posterior.diagnostics),
             )
-            rows = [dataclasses.replace(failed, region=region) for region in asked.inside]
-            return Finished(rows=rows, predictions=pd.DataFrame(), draws=_trace(error.diagnostics))
-        common = dataclasses.replace(
-            common,
-            **_training_scores(cell.dataset, cell.predict(posterior, cell.dataset.x)),
-            parameters=posterior.num_parameters,
-            random_variables=posterior.num_random_variables,
-            fit_seconds=fitted - start,
-            predict_seconds=predicted - fitted,
-            peak_memory=peak(),
-            **_diagnosed(posterior.diagnostics),
+        advance(0.5 if self.dataset.larger_sample is not None else 0.9)
+        scored = _Scored.of(self, posterior, predictive, points) if points.y is not None else None
+        rows = [
+            dataclasses.replace(
+                common,
+                region=region,
+                query_points=int(inside.sum()),
+                epistemic_variance=float(predictive.epistemic_variance[inside].mean()),
+                aleatoric_variance=float(predictive.aleatoric_variance[inside].mean()),
+                growth_exponent=growth_exponent(points.distance[inside], predictive.epistemic_variance[inside]),
+                **_information(predictive, inside),
+                **(scored.measures(inside) if scored else {}),
+                **(_contraction(self, predictive, points) if region == NEAR else {}),
+            )
+            for region, inside in points.inside.items()
+        ]
+        return Outcome(
+            rows=table_of(rows, RESULT_COLUMNS),
+            tables={"predictions": _predictions(self, points, predictive, scored)},
+            arrays={"functions": functions, **_trace(posterior.diagnostics)},
         )
-    scored = _Scored.of(cell, posterior, predictive, asked) if asked.y is not None else None
-    rows = [
-        dataclasses.replace(
-            common,
-            region=region,
-            query_points=int(inside.sum()),
-            epistemic_variance=float(predictive.epistemic_variance[inside].mean()),
-            aleatoric_variance=float(predictive.aleatoric_variance[inside].mean()),
-            growth_exponent=growth_exponent_in(region, asked, predictive),
-            **_information(predictive, inside),
-            **(scored.measures(inside) if scored else {}),
-            **(_contraction(cell, predictive, asked) if region == NEAR else {}),
-        )
-        for region, inside in asked.inside.items()
-    ]
-    return Finished(
-        rows=rows,
-        predictions=_predictions(cell, asked, predictive, scored),
-        draws={"functions": functions, **_trace(posterior.diagnostics)},
+
+
+def _failed(
+    dataset: Dataset,
+    name: str,
+    seed: int,
+    status: str,
+    diagnostics: Diagnostics | None = None,
+    measured: dict[str, Any] | None = None,
+) -> Outcome:
+    """The outcome of a run that went wrong: a row for each region, with the status."""
+    row = Result(
+        dataset=dataset.name,
+        method=name,
+        seed=seed,
+        region="",
+        status=status,
+        **_diagnosed(diagnostics),
+        **(measured or {}),
     )
+    regions = propose_query_points(dataset, QUERY_POINT_SEED).inside
+    rows = [dataclasses.replace(row, region=region) for region in regions]
+    table = table_of(rows, RESULT_COLUMNS)
+    return Outcome(rows=table, tables={"predictions": NO_PREDICTIONS}, arrays=_trace(diagnostics))
 
 
 def _training_scores(dataset: Dataset, predictive: Predictive) -> dict[str, Any]:
@@ -134,59 +165,83 @@ def _require_finite(predictive: Predictive, functions: Floats) -> None:
         raise FitError("not finite: a prediction is infinite or NaN")
 
 
-def _diagnosed(found: Diagnostics | None) -> dict[str, Any]:
-    return {} if found is None else {"acceptance": found.acceptance, "r_hat": found.r_hat, "ess": found.ess}
+def _diagnosed(diagnostics: Diagnostics | None) -> dict[str, Any]:
+    """The columns that diagnostics give."""
+    if diagnostics is None:
+        return {}
+    return {
+        "parameters": diagnostics.num_parameters,
+        "random_variables": diagnostics.num_random_variables,
+        "latent_noise": int(diagnostics.latent_noise),
+        **{name: getattr(diagnostics, name) for name in ("acceptance", "r_hat", "ess", "ess_tail")},
+    }
 
 
-def _trace(found: Diagnostics | None) -> dict[str, npt.NDArray[Any]]:
-    return {} if found is None else {"trace": found.trace, "warmup": np.array(found.warmup)}
+def _trace(diagnostics: Diagnostics | None) -> Arrays:
+    """The trace of Markov chains, if there were any."""
+    if diagnostics is None or diagnostics.trace is None:
+        return {}
+    return {"trace": diagnostics.trace, "warmup": np.array(diagnostics.warmup)}
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Scored:
-    """A cell's predictive beside the held-out targets: `[N, D]` each, or `[S, N, D]`.
+    """A run's predictive and the held-out targets: `[N, D]` each, or `[S, N, D]`.
 
     Attributes:
-        outputs: As `Dataset.outputs` has the targets, which the mean is compared with.
-        samples: None where y is a class: it has no order, so neither intervals nor `pit`, which is NaN then.
+        run: The run.
+        posterior: What it fitted.
+        x: The held-out inputs.
+        y: The held-out targets.
+        outputs: The targets as `Dataset.outputs` has them, which the mean is compared with.
+        predictive: At the held-out inputs.
+        classes: Whether y is a class: it has no order, so there are neither intervals nor `pit`, which is NaN then.
+        log_prob: Log densities of the targets `[N]`; NaN where the predictive has no density, since it has no noise.
+        samples: Draws of y; None of classes, and without noise.
+        pit: Probability integral transform of the targets.
     """
 
-    cell: Cell
+    run: TableRun
     posterior: Posterior
     x: Array
     y: Array
     outputs: Array
-    mean: Array
+    predictive: Predictive
+    classes: bool
     log_prob: Array
     samples: Floats | None
     pit: Array
 
     @classmethod
-    def of(cls, cell: Cell, posterior: Posterior, predictive: Predictive, asked: QueryPoints) -> _Scored:
-        assert asked.y is not None
-        samples = predictive.sample(seed=cell.seed) if predictive.entropy is None else None
+    def of(cls, run: TableRun, posterior: Posterior, predictive: Predictive, points: QueryPoints) -> _Scored:
+        assert points.y is not None
+        has_density = predictive.entropy is not None or bool((predictive.aleatoric_variance > 0).all())
+        samples = predictive.sample(seed=run.seed) if has_density and predictive.entropy is None else None
         return cls(
-            cell=cell,
+            run=run,
             posterior=posterior,
-            x=asked.x,
-            y=asked.y,
-            outputs=cell.dataset.outputs(asked.y),
-            mean=predictive.mean,
-            log_prob=predictive.log_prob(asked.y),
+            x=points.x,
+            y=points.y,
+            outputs=run.dataset.outputs(points.y),
+            predictive=predictive,
+            classes=predictive.entropy is not None or bool(run.dataset.class_names),
+            log_prob=predictive.log_prob(points.y) if has_density else np.full(len(points.y), np.nan),
             samples=samples,
-            pit=np.full_like(predictive.mean, np.nan) if samples is None else pit(samples, asked.y),
+            pit=np.full_like(predictive.mean, np.nan) if samples is None else pit(samples, points.y),
         )
 
     def measures(self, inside: npt.NDArray[np.bool_]) -> dict[str, Any]:
         """The fields of `Result` that are scores, over some of the rows."""
-        y, mean = self.y[inside], self.mean[inside]
+        y, mean = self.y[inside], self.predictive.mean[inside]
         scores = {
             "rmse": rmse(self.outputs[inside], mean),
             "log_likelihood": float(self.log_prob[inside].mean()),
             "joint_log_likelihood": self._joint_log_likelihood(np.flatnonzero(inside)),
         }
+        if self.classes:
+            scores["accuracy"] = accuracy(y, mean)
         if self.samples is None:
-            return {**scores, "accuracy": accuracy(y, mean)}
+            return scores
         samples = self.samples[:, inside]
         scores["crps"] = float(crps(samples, y).mean())
         for level in LEVELS:
@@ -196,40 +251,43 @@ class _Scored:
 
     def _joint_log_likelihood(self, rows: npt.NDArray[np.intp]) -> float:
         """In nats per row, of `TAU` random rows at a time."""
-        if len(rows) < TAU:
+        if len(rows) < TAU or np.isnan(self.log_prob).all():
             return math.nan
         shuffled = np.random.default_rng(QUERY_POINT_SEED).permutation(rows)
-        predictive = self.cell.predict(self.posterior, self.x[shuffled])
+        predictive = self.run.predict(self.posterior, self.x[shuffled])
         return float(predictive.joint_log_prob(self.y[shuffled], tau=TAU).mean()) / TAU
 
 
-def _contraction(cell: Cell, predictive: Predictive, asked: QueryPoints) -> dict[str, Any]:
+def _contraction(run: TableRun, predictive: Predictive, points: QueryPoints) -> dict[str, Any]:
     """How many times less epistemic variance there is near the data with four times as much of it."""
-    if cell.dataset.larger_sample is None:
+    more = run.dataset.larger_sample
+    if more is None:
         return {}
+    if (reason := run.method.supports(more, run.network)) is not None:
+        return {"contraction_status": reason}
     try:
-        posterior = cell.fit(cell.dataset.larger_sample)
+        posterior = run.fit(more)
     except FitError as error:
         return {"contraction_status": str(error)}
-    near = asked.inside[NEAR]
-    after = float(cell.predict(posterior, asked.x[near]).epistemic_variance.mean())
+    near = points.inside[NEAR]
+    after = float(run.predict(posterior, points.x[near]).epistemic_variance.mean())
     before = float(predictive.epistemic_variance[near].mean())
     return {"contraction": before / after if after > 0 else math.nan}
 
 
-def _predictions(cell: Cell, asked: QueryPoints, predictive: Predictive, scored: _Scored | None) -> pd.DataFrame:
-    one_feature = cell.dataset.x.shape[1] == 1
+def _predictions(run: TableRun, points: QueryPoints, predictive: Predictive, scored: _Scored | None) -> pd.DataFrame:
+    one_feature = run.dataset.x.shape[1] == 1
     tables = [
         pd.DataFrame(
             {
-                "dataset": cell.dataset.name,
-                "method": cell.method,
-                "seed": cell.seed,
-                "query_point": np.arange(len(asked.x)),
+                "dataset": run.dataset.name,
+                "method": run.name,
+                "seed": run.seed,
+                "query_point": np.arange(len(points.x)),
                 "output": output,
-                "region": asked.regions,
-                "distance": asked.distance,
-                "x": asked.x[:, 0] if one_feature else np.nan,
+                "region": points.regions,
+                "distance": points.distance,
+                "x": points.x[:, 0] if one_feature else np.nan,
                 "y": scored.outputs[:, column] if scored else np.nan,
                 "pit": scored.pit[:, column] if scored else np.nan,
                 "mean": predictive.mean[:, column],
@@ -237,6 +295,6 @@ def _predictions(cell: Cell, asked: QueryPoints, predictive: Predictive, scored:
                 "aleatoric_variance": predictive.aleatoric_variance[:, column],
             }
         )
-        for column, output in enumerate(cell.dataset.output_names)
+        for column, output in enumerate(run.dataset.output_names)
     ]
     return pd.concat(tables, ignore_index=True)

@@ -1,26 +1,29 @@
-"""Markov chains over all the weights of a network, side by side, and what they say of themselves."""
+"""Markov chains over all the weights of a network, several at once, and their diagnostics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import abc
+import dataclasses
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from variational_bnn.base import Dataset, Diagnostics, Training
-from variational_bnn.base.checks import Array
+from variational_bnn.base import Dataset, Network
+from variational_bnn.base.checks import Array, Float32Array, require_count
+from variational_bnn.evaluation.convergence import effective_sample_sizes, rank_normalised_r_hat
 from variational_bnn.evaluation.regions import QUERY_POINT_SEED, propose_query_points
-from variational_bnn.methods.fitting import FittedPosterior, Problem
-from variational_bnn.models.backend import tf, tfp
+from variational_bnn.methods.problem import ModelPosterior, NetworkMethod, Problem
+from variational_bnn.models.backend import tf
 from variational_bnn.models.weight_space import WeightSpace
 from variational_bnn.models.whole_networks import sampled_model
 
 WINDOW = 100
 """Steps a compiled call; between calls of the warm-up a sampler adapts."""
 
-NUMBERS = 2**22
-"""Values of hidden units that are held together, of some queries and all draws of a chain."""
+HIDDEN_VALUES = 2**22
+"""Values of hidden units that are computed together, of some query points and all draws of a chain."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,95 +34,98 @@ class Window:
         z: States `[WINDOW, C, P]` of C chains, in the order of the steps.
         log_density: `[WINDOW, C]`, of the posterior, up to a constant.
         acceptance: Mean acceptance rate.
+        step_sizes: Step size of each step `[WINDOW]`, of samplers that adapt it; None for others.
     """
 
-    z: npt.NDArray[np.float32]
-    log_density: npt.NDArray[np.float32]
+    z: Float32Array
+    log_density: Float32Array
     acceptance: float
+    step_sizes: Float32Array | None = None
 
 
-Sampler = Callable[[Problem, Training, int], Iterator[Window]]
-"""`(problem, training, seed) -> windows`, those of the warm-up and then those whose draws are kept."""
-
-
-def windows(steps: int) -> int:
-    """Calls that it takes to make so many steps."""
+def num_windows(steps: int) -> int:
+    """How many compiled calls it takes to make so many steps."""
     return -(-steps // WINDOW)
 
 
-def run(sampler: Sampler, dataset: Dataset, problem: Problem, training: Training, seed: int) -> FittedPosterior:
-    """Run the chains, keep their last draws, and diagnose the functions that these are at the dataset's queries."""
-    space = problem.space
-    warmup, kept = windows(training.warmup), windows(training.draws)
-    z, trace, acceptance = [], [], []
-    for number, window in enumerate(sampler(problem, training, seed)):
-        trace.append(window.log_density)
-        if number >= warmup:
-            z.append(window.z)
-            acceptance.append(window.acceptance)
-    assert len(z) == kept, "a sampler makes the windows that it is asked for"
-    draws = np.concatenate(z)[: training.draws]
-    x = problem.x_units(propose_query_points(dataset, QUERY_POINT_SEED).x).astype(np.float32)
-    r_hat, ess = diagnose(space, draws, x)
-    diagnostics = Diagnostics(
-        acceptance=float(np.mean(acceptance)),
-        r_hat=r_hat,
-        ess=ess,
-        trace=np.concatenate(trace)[: warmup * WINDOW + training.draws].astype(np.float64),
-        warmup=warmup * WINDOW,
-    )
-    model = sampled_model(problem.network, draws.reshape(-1, space.size))
-    return FittedPosterior(
-        model=model,
-        x_units=problem.x_units,
-        y_units=problem.y_units,
-        num_parameters=space.size,
-        num_random_variables=space.size,
-        diagnostics=diagnostics,
-    )
+@dataclass(frozen=True, kw_only=True)
+class ChainMethod(NetworkMethod):
+    """A method that samples all the weights by Markov chains, started from draws of the prior.
+
+    Attributes:
+        chains: Markov chains.
+        warmup: Steps of each chain that are discarded, in which samplers adapt; rounded up to whole hundreds.
+        draws: Draws kept of each chain.
+    """
+
+    chains: int = 4
+    warmup: int = 1000
+    draws: int = 1000
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        for name in ("chains", "warmup", "draws"):
+            require_count(name, getattr(self, name))
+
+    @abc.abstractmethod
+    def windows(self, problem: Problem, seed: int) -> Iterator[Window]:
+        """Run the chains: the windows of the warm-up, then those whose draws are kept."""
+
+    def sample(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
+        """Run the chains, keep their last draws, and diagnose the functions that these are at the query points."""
+        problem = self.problem(dataset, network)
+        space, warmup = problem.space, num_windows(self.warmup)
+        windows = list(self.windows(problem, seed))
+        draws = np.concatenate([window.z for window in windows[warmup:]])[: self.draws]
+        points = problem.x_scaler.transform(propose_query_points(dataset, QUERY_POINT_SEED).x).astype(np.float32)
+        trace = np.concatenate([window.log_density for window in windows]).astype(np.float64)
+        posterior = problem.posterior(sampled_model(problem.network, draws.reshape(-1, space.size)), space.size)
+        diagnostics = dataclasses.replace(
+            posterior.diagnostics,
+            num_random_variables=space.size,
+            acceptance=float(np.mean([window.acceptance for window in windows[warmup:]])),
+            trace=trace[: warmup * WINDOW + self.draws],
+            warmup=warmup * WINDOW,
+            **diagnose(space, draws, points),
+        )
+        return dataclasses.replace(posterior, diagnostics=diagnostics, weights=draws)
 
 
-def log_posterior(problem: Problem) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The log density of z `[..., P]` given all rows, up to a constant."""
+def log_posterior(problem: Problem) -> Any:
+    """The function from z `[..., P]` to its log density given all rows, up to a constant."""
     space, x, y = problem.space, tf.constant(problem.x), tf.constant(problem.y)
     return lambda z: space.log_prior(z) + space.log_likelihood(z, x, y)
 
 
-def diagnose(space: WeightSpace, draws: npt.NDArray[np.float32], x: npt.NDArray[np.float32]) -> tuple[float, float]:
-    """Largest split R-hat and smallest effective sample size of the functions at inputs, all in standard units.
+def diagnose(space: WeightSpace, draws: Float32Array, x: Float32Array) -> dict[str, Any]:
+    """Largest R-hat and smallest effective sample sizes of the functions at inputs, all in standardised units.
 
-    Of weights they would say little: hidden units that change places are other weights and the same function. Fewer
-    than four draws, the least that can be split, say nothing: NaN. So does one chain of R-hat. A function that is the
-    same in all draws of all chains, such as a probability that rounds to 1, has chains that agree: R-hat 1, and as many
-    effective draws as there are.
+    Those of weights would say little: hidden units that change places are other weights and the same function. Fewer
+    than four draws, the least that can be split, give NaN, and so does the R-hat of one chain. A function value that is
+    the same in all draws of all chains, such as a probability that rounds to 1, has R-hat 1 and as many effective draws
+    as there are draws.
 
     Args:
         space: Of the weights.
         draws: `[draws, C, P]` of C chains.
         x: `[M, F]`.
+
+    Returns:
+        `r_hat`, `ess` and `ess_tail`.
     """
-    rows = max(1, NUMBERS // (len(draws) * max(units for _, units in space.shapes)))
-    parts = [_of_functions(_functions(space, draws, x[i : i + rows])) for i in range(0, len(x), rows)]
-    r_hats, sizes = zip(*parts, strict=True)
-    return float(np.max(r_hats)), float(np.min(sizes))
+    rows = max(1, HIDDEN_VALUES // (len(draws) * max(units for _, units in space.shapes)))
+    r_hats, sizes, tail_sizes = [], [], []
+    for start in range(0, len(x), rows):
+        functions = function_values(space, draws, x[start : start + rows])
+        r_hats.append(rank_normalised_r_hat(functions).max())
+        bulk, tail = effective_sample_sizes(functions)
+        sizes.append(bulk.min())
+        tail_sizes.append(tail.min())
+    return {"r_hat": float(max(r_hats)), "ess": float(min(sizes)), "ess_tail": float(min(tail_sizes))}
 
 
-def _functions(space: WeightSpace, draws: npt.NDArray[np.float32], x: npt.NDArray[np.float32]) -> Array:
-    """E[y given x, z] `[draws, C, M, D]`."""
+def function_values(space: WeightSpace, draws: Float32Array, x: Float32Array) -> Array:
+    """E[y given x, z] `[draws, C, M, D]` of the functions whose weights are `[draws, C, P]`, at inputs `[M, F]`."""
     mean = tf.function(lambda z: space.distribution(space.outputs(z, tf.constant(x))).mean())
     return np.stack([mean(tf.constant(draws[:, chain])).numpy() for chain in range(draws.shape[1])], axis=1)
-
-
-def _of_functions(functions: Array) -> tuple[float, float]:
-    draws, chains = functions.shape[:2]
-    if draws < 4:
-        return np.nan, np.nan
-    states = tf.constant(functions, tf.float64)
-    constant = (functions == functions[0, 0]).all(axis=(0, 1))
-    across = 1 if chains > 1 else None
-    ess = tfp.mcmc.effective_sample_size(states, cross_chain_dims=across, filter_beyond_positive_pairs=True)
-    smallest = float(np.min(np.where(constant, draws * chains, ess)))
-    if chains == 1:
-        return np.nan, smallest
-    r_hat = tfp.mcmc.potential_scale_reduction(states, independent_chain_ndims=1, split_chains=True)
-    return float(np.max(np.where(constant, 1.0, r_hat))), smallest

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from variational_bnn.base import MAX_R_HAT, MIN_ESS, Dataset, Network, Training
-from variational_bnn.methods.chains import WINDOW, Window, log_posterior, run, windows
-from variational_bnn.methods.fitting import FitError, FittedPosterior, Problem
+from variational_bnn.base import MAX_R_HAT, MIN_ESS, Dataset, FitError, Network
+from variational_bnn.methods.chains import WINDOW, ChainMethod, Window, log_posterior, num_windows
+from variational_bnn.methods.problem import ModelPosterior, Problem
 from variational_bnn.models.backend import tf, tfp
 
 MAX_TREE_DEPTH = 10
@@ -16,31 +17,39 @@ TARGET_ACCEPTANCE = 0.8
 FIRST_STEP_SIZE = 0.02
 
 
-def hmc(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:
-    """The exact posterior of the weights, sampled by NUTS: the reference; a run that does not converge is none.
+@dataclass(frozen=True, kw_only=True)
+class HMC(ChainMethod):
+    """The exact posterior of the weights, sampled by NUTS: the reference; a run that does not converge fails.
 
     The No-U-Turn sampler (Hoffman & Gelman 2014, arXiv 1111.4246) on all rows, chains started from the prior. In
     the warm-up the step size and each weight's mass are adapted, from all chains together.
-
-    Raises:
-        FitError: If, at the dataset's queries, R-hat of the functions is above 1.01 or their effective sample size
-            below 400.
-        ValueError: If the network does not fit the dataset.
     """
-    posterior = run(_nuts, dataset, Problem.of(dataset, network), training, seed)
-    found = posterior.diagnostics
-    assert found is not None
-    if not (found.r_hat <= MAX_R_HAT and found.ess >= MIN_ESS):
-        raise FitError(
-            f"not converged: R-hat {found.r_hat:.5g} (at most {MAX_R_HAT} wanted), effective sample size "
-            f"{found.ess:.0f} (at least {MIN_ESS} wanted); more warm-up or draws may help",
-            found,
-        )
-    return posterior
+
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
+        """Sample the weights; a posterior only if the chains agree.
+
+        Raises:
+            FitError: If, at the dataset's query points, R-hat of the functions is above 1.01 or an effective sample
+                size of theirs below 400.
+            ValueError: If the network does not fit the dataset.
+        """
+        posterior = self.sample(dataset, network, seed)
+        diagnostics = posterior.diagnostics
+        if not diagnostics.converged:
+            raise FitError(
+                f"not converged: R-hat {diagnostics.r_hat:.5g} (must be at most {MAX_R_HAT}), effective sample size "
+                f"{diagnostics.ess:.0f}, of the tails {diagnostics.ess_tail:.0f} (must be at least {MIN_ESS}); more "
+                "warm-up or draws may help",
+                diagnostics,
+            )
+        return posterior
+
+    def windows(self, problem: Problem, seed: int) -> Iterator[Window]:
+        """Run NUTS. Its states are z / scale: a mass for each weight is another unit to measure it in."""
+        return _nuts(problem, self, seed)
 
 
-def _nuts(problem: Problem, training: Training, seed: int) -> Iterator[Window]:
-    """States are z / scale: a mass for each weight is another unit to measure it in."""
+def _nuts(problem: Problem, settings: HMC, seed: int) -> Iterator[Window]:
     log_density = log_posterior(problem)
 
     @tf.function(jit_compile=True)
@@ -57,19 +66,19 @@ def _nuts(problem: Problem, training: Training, seed: int) -> Iterator[Window]:
             seed=seed,
         )
         accepted = tf.reduce_mean(tf.exp(tf.minimum(log_accept, 0.0)))
-        return scale * states, densities, accepted, steps[-1]
+        return scale * states, densities, accepted, steps
 
-    z = problem.space.prior_draws(training.chains, seed)
+    z = problem.space.prior_draws(settings.chains, seed)
     scale, step_size = np.ones(z.shape[1], np.float32), np.float32(FIRST_STEP_SIZE)
-    warmup = windows(training.warmup)
-    for number in range(warmup + windows(training.draws)):
+    warmup = num_windows(settings.warmup)
+    for number in range(warmup + num_windows(settings.draws)):
         adapt = tf.constant(WINDOW if number < warmup else 0)
-        found = window(tf.constant(z / scale), scale, step_size, adapt, tf.constant([seed % 2**31, number]))
-        states, densities, acceptance, next_step_size = (value.numpy() for value in found)
-        yield Window(z=states, log_density=densities, acceptance=float(acceptance))
+        made = window(tf.constant(z / scale), scale, step_size, adapt, tf.constant([seed % 2**31, number]))
+        states, densities, acceptance, step_sizes = (value.numpy() for value in made)
+        yield Window(z=states, log_density=densities, acceptance=float(acceptance), step_sizes=step_sizes)
         z = states[-1]
         if number < warmup:
-            step_size = next_step_size
+            step_size = step_sizes[-1]
         if 0 < number < warmup - 1:  # The first window is on its way from the prior; the last fits the step size.
             wider = _scale(states[WINDOW // 4 :])
             step_size, scale = np.float32(step_size * np.exp(np.log(scale / wider).mean())), wider

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 
-from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.base.checks import Array, require
-from variational_bnn.methods.fitting import FitError, FittedPosterior, Problem
+from variational_bnn.base import Dataset, FitError, Network
+from variational_bnn.base.checks import Array
 from variational_bnn.methods.optimisation import Weights, optimise
+from variational_bnn.methods.problem import ModelPosterior
+from variational_bnn.methods.training import GradientMethod
 from variational_bnn.models.backend import tf
 from variational_bnn.models.likelihoods import MixtureNormal
 from variational_bnn.models.weight_space import WeightSpace
@@ -21,33 +24,41 @@ ROWS = 256
 """Rows whose Jacobians are held together."""
 
 
-def laplace(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:
+@dataclass(frozen=True, kw_only=True)
+class Laplace(GradientMethod):
     """Laplace: a normal around the posterior's mode, whose curvature is the data's information plus the prior's.
 
     Of all weights, with the generalised Gauss-Newton matrix, precision = sum J^T (Fisher information) J + I in units
     of the prior; functions are drawn along the network's tangent there, f(x; mode) + J(x) (weights - mode) (MacKay
     1992; Immer, Korzepa & Bauer 2021, arXiv 2008.08216).
-
-    Raises:
-        FitError: If the loss is not finite at the end, or there are more than 5,000 weights.
-        ValueError: If the network does not fit the dataset, or its likelihood is a mixture, whose KL divergence has no
-            closed form.
     """
-    require(not isinstance(network.likelihood, MixtureNormal), f"laplace wants no mixture, got {network.likelihood!r}")
-    problem = Problem.of(dataset, network)
-    space = problem.space
-    if space.size > MAX_WEIGHTS:
-        raise FitError(f"laplace wants at most {MAX_WEIGHTS} weights, got {space.size}")
-    (mode,) = optimise(problem, space.prior_draws(1, seed), training, seed, prior=True)
-    try:
-        lower = cholesky(np.eye(space.size) + _information(space, mode, problem.x), lower=True)
-    except np.linalg.LinAlgError as error:
-        raise FitError(f"singular: {error}") from error
-    root = solve_triangular(lower, np.eye(space.size), lower=True).T
-    return problem.posterior(linearised_model(problem.network, mode, root), space.size)
+
+    def supports(self, dataset: Dataset, network: Network) -> str | None:
+        """The KL divergence of two mixtures has no closed form."""
+        mixture = isinstance(network.likelihood, MixtureNormal)
+        return f"it does not support mixtures, got {network.likelihood!r}" if mixture else None
+
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
+        """Find the mode, and the curvature there.
+
+        Raises:
+            FitError: If the loss is not finite at the end, or there are more than 5,000 weights.
+            ValueError: If the network does not fit the dataset, or its likelihood is a mixture.
+        """
+        problem = self.problem(dataset, network)
+        space = problem.space
+        if space.size > MAX_WEIGHTS:
+            raise FitError(f"the number of weights must be at most {MAX_WEIGHTS} for laplace, got {space.size}")
+        (mode,) = optimise(problem, space.prior_draws(1, seed), self, seed, prior=True)
+        try:
+            lower = cholesky(np.eye(space.size) + fisher_information(space, mode, problem.x), lower=True)
+        except np.linalg.LinAlgError as error:
+            raise FitError(f"singular: {error}") from error
+        root = solve_triangular(lower, np.eye(space.size), lower=True).T
+        return problem.posterior(linearised_model(problem.network, mode, root), space.size)
 
 
-def _information(space: WeightSpace, z: Weights, x: Weights) -> Array:
+def fisher_information(space: WeightSpace, z: Weights, x: Weights) -> Array:
     """Sum over the rows of J^T F J `[P, P]`: the Fisher information of the weights.
 
     F, that of the likelihood's parameters, is the Hessian of KL(p(y given them) || p(y given others)) where they agree.

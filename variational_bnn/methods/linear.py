@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar
 
 import numpy as np
+from sklearn.preprocessing import StandardScaler
 
-from variational_bnn.base import Dataset, Network, Predictive, Training
-from variational_bnn.base.checks import Array, Float32Array, require
-from variational_bnn.methods.fitting import FitError, Problem, Standardiser
+from variational_bnn.base import Dataset, Diagnostics, FitError, Network, Predictive
+from variational_bnn.base.checks import Array, Float32Array
+from variational_bnn.methods.problem import NetworkMethod
 from variational_bnn.models.backend import tf, tfd
 from variational_bnn.models.likelihoods import Normal
 from variational_bnn.models.weight_space import WeightSpace
@@ -19,41 +19,49 @@ NOISE_PRIOR = 0.5, 0.5
 """Shape and rate of the inverse gamma prior of an unknown noise variance: worth one example, of variance one."""
 
 
-def linear(dataset: Dataset, network: Network, training: Training, seed: int) -> LinearPosterior:
+@dataclass(frozen=True, kw_only=True)
+class LinearRegression(NetworkMethod):
     """Bayesian linear regression on the raw features, exact, in closed form; hidden units are left out.
 
     The weights' prior is the network's. If the noise is not known it is one variance for all x, with the conjugate
     prior: weights N(0, noise variance x the network's prior variance), noise variance inverse gamma (1/2, 1/2) in
-    standard units. Nothing is random but the draws (Bishop 2006, section 3.3; Murphy 2012, section 7.6).
-
-    Raises:
-        FitError: If the features are collinear, to rounding, and the prior is too wide to tell them apart.
-        ValueError: If the network does not fit the dataset, or its likelihood is not normal.
+    standardised units. Nothing is random but the draws (Bishop 2006, section 3.3; Murphy 2012, section 7.6).
     """
-    likelihood = network.likelihood
-    require(isinstance(likelihood, Normal), f"linear wants a Normal likelihood, got {likelihood!r}")
-    problem = Problem.of(dataset, dataclasses.replace(network, hidden_units=()))
-    noise = problem.network.likelihood.scale  # type: ignore[attr-defined]
-    known = noise if isinstance(noise, float) else None
-    features, y = _with_one(problem.x), problem.y.astype(np.float64)
-    one_output = dataclasses.replace(problem.network, output_size=1, likelihood=Normal(scale=1.0))
-    prior_precision = np.diag((known or 1.0) ** 2 / WeightSpace.of(one_output).prior_scales ** 2)
-    precision = features.T @ features + prior_precision
-    try:
-        root = np.linalg.cholesky(np.linalg.inv(precision))
-    except np.linalg.LinAlgError as error:
-        raise FitError(f"singular: {error}") from error
-    mean = root @ root.T @ (features.T @ y)
-    shape, rate = NOISE_PRIOR
-    return LinearPosterior(
-        mean=mean,
-        root=root,
-        noise=known,
-        shape=shape + len(y) / 2,
-        rate=rate + ((y - features @ mean) ** 2).sum(0) / 2 + (mean * (prior_precision @ mean)).sum(0) / 2,
-        x_units=problem.x_units,
-        y_units=problem.y_units,
-    )
+
+    def supports(self, dataset: Dataset, network: Network) -> str | None:
+        """It needs normal noise."""
+        normal = isinstance(network.likelihood, Normal)
+        return None if normal else f"it needs a Normal likelihood, got {network.likelihood!r}"
+
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> LinearPosterior:
+        """The posterior in closed form.
+
+        Raises:
+            FitError: If the features are collinear, to rounding, and the prior is too wide to tell them apart.
+            ValueError: If the network does not fit the dataset, or its likelihood is not normal.
+        """
+        problem = self.problem(dataset, dataclasses.replace(network, hidden_units=()))
+        noise = problem.network.likelihood.scale  # type: ignore[attr-defined]
+        known = noise if isinstance(noise, float) else None
+        features, y = _with_one(problem.x), problem.y.astype(np.float64)
+        one_output = dataclasses.replace(problem.network, output_size=1, likelihood=Normal(scale=1.0))
+        prior_precision = np.diag((known or 1.0) ** 2 / WeightSpace.of(one_output).prior_scales ** 2)
+        precision = features.T @ features + prior_precision
+        try:
+            root = np.linalg.cholesky(np.linalg.inv(precision))
+        except np.linalg.LinAlgError as error:
+            raise FitError(f"singular: {error}") from error
+        mean = root @ root.T @ (features.T @ y)
+        shape, rate = NOISE_PRIOR
+        return LinearPosterior(
+            mean=mean,
+            root=root,
+            noise=known,
+            shape=shape + len(y) / 2,
+            rate=rate + ((y - features @ mean) ** 2).sum(0) / 2 + (mean * (prior_precision @ mean)).sum(0) / 2,
+            x_scaler=problem.x_scaler,
+            y_scaler=problem.y_scaler,
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -63,13 +71,13 @@ class LinearPosterior:
     Its predictive is exact, whatever the number of draws, which only its samples have.
 
     Attributes:
-        mean: `[F + 1, D]`, in standard units.
+        mean: `[F + 1, D]`, in standardised units.
         root: `[F + 1, F + 1]`.
-        noise: Its standard deviation in standard units, or None if its variance is inverse gamma.
+        noise: Its standard deviation in standardised units, or None if its variance is inverse gamma.
         shape: Of the inverse gamma.
         rate: Of the inverse gamma, `[D]`.
-        x_units: Of the dataset.
-        y_units: Of the dataset.
+        x_scaler: From the units of the dataset to standardised ones, of the inputs.
+        y_scaler: From the units of the dataset to standardised ones, of the targets.
     """
 
     mean: Array
@@ -77,24 +85,19 @@ class LinearPosterior:
     noise: float | None
     shape: float
     rate: Array
-    x_units: Standardiser
-    y_units: Standardiser
-    diagnostics: ClassVar[None] = None
+    x_scaler: StandardScaler
+    y_scaler: StandardScaler
 
     @property
-    def num_parameters(self) -> int:
-        """The weights, and the noise's variances if they are not known."""
-        return self.mean.size + (len(self.rate) if self.noise is None else 0)
-
-    @property
-    def num_random_variables(self) -> int:
-        """Likewise: all are drawn."""
-        return self.num_parameters
+    def diagnostics(self) -> Diagnostics:
+        """How many numbers are drawn: the weights, and the noise's variances if they are not known."""
+        size = self.mean.size + (len(self.rate) if self.noise is None else 0)
+        return Diagnostics(num_parameters=size, num_random_variables=size)
 
     def predict(self, x: Array, *, num_samples: int, seed: int) -> Predictive:
         """The predictive at `[N, F]` inputs, in the units of y: in closed form but for its samples."""
-        features = _with_one(self.x_units(x))
-        spread = ((features @ self.root) ** 2).sum(1, keepdims=True)
+        features = _with_one(self.x_scaler.transform(x))
+        relative_variance = ((features @ self.root) ** 2).sum(1, keepdims=True)
         noise_variance = self.rate / (self.shape - 1) if self.noise is None else np.full(len(self.rate), self.noise**2)
 
         def sampler(noise_seed: int) -> Array:
@@ -104,20 +107,20 @@ class LinearPosterior:
 
         standard = Predictive(
             mean=features @ self.mean,
-            epistemic_variance=spread * noise_variance,
+            epistemic_variance=relative_variance * noise_variance,
             aleatoric_variance=np.broadcast_to(noise_variance, (len(x), len(noise_variance))),
             log_likelihood=lambda y, tau: self._log_density(features, y, tau),
             sampler=sampler,
         )
-        return standard.in_units(shift=self.y_units.shift, scale=self.y_units.scale)
+        return standard.in_units(shift=self.y_scaler.mean_, scale=self.y_scaler.scale_)
 
     def sample_functions(self, x: Array, *, num_samples: int, seed: int) -> Array:
-        """Coherent draws `[S, N, D]`, in the units of y."""
-        functions, _ = self._draws(_with_one(self.x_units(x)), num_samples, seed)
-        return np.asarray(self.y_units.shift + self.y_units.scale * functions)
+        """Function samples `[S, N, D]`, in the units of y."""
+        functions, _ = self._draws(_with_one(self.x_scaler.transform(x)), num_samples, seed)
+        return np.asarray(self.y_scaler.mean_ + self.y_scaler.scale_ * functions)
 
     def _draws(self, features: Array, num_samples: int, seed: int) -> tuple[Array, Array]:
-        """Functions `[S, N, D]` and noise variances `[S, 1, D]`, in standard units."""
+        """Functions `[S, N, D]` and noise variances `[S, 1, D]`, in standardised units."""
         rng = np.random.default_rng(seed)
         outputs = len(self.rate)
         if self.noise is None:

@@ -1,35 +1,56 @@
-"""Random-walk Metropolis, to stand beside NUTS."""
+"""Random-walk Metropolis, to be compared with NUTS."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
 
-from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.methods.chains import WINDOW, Window, log_posterior, run, windows
-from variational_bnn.methods.fitting import FittedPosterior, Problem
+from variational_bnn.base import Dataset, Network
+from variational_bnn.base.checks import require_count
+from variational_bnn.methods.chains import WINDOW, ChainMethod, Window, log_posterior, num_windows
+from variational_bnn.methods.problem import ModelPosterior, Problem
 from variational_bnn.models.backend import tf, tfp
 
 TARGET_ACCEPTANCE = 0.234
 """Optimal in many dimensions (Roberts, Gelman & Gilks 1997)."""
 
 
-def metropolis(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:
+@dataclass(frozen=True, kw_only=True)
+class Metropolis(ChainMethod):
     """Random-walk Metropolis over the weights, as far as it gets: its R-hat says how far that is.
 
     Normal proposals of one scale for all weights, in units of their prior's, adapted in the warm-up; chains start from
     the prior (Metropolis et al. 1953). Unlike `hmc` it is never taken for a reference, so chains that do not converge
     are measured like any other approximation.
 
-    Raises:
-        ValueError: If the network does not fit the dataset.
+    Attributes:
+        thinning: Steps that are made for each one that is recorded.
     """
-    return run(_random_walk, dataset, Problem.of(dataset, network), training, seed)
+
+    thinning: int = 100
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        require_count("thinning", self.thinning)
+
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
+        """Sample the weights, converged or not.
+
+        Raises:
+            ValueError: If the network does not fit the dataset.
+        """
+        return self.sample(dataset, network, seed)
+
+    def windows(self, problem: Problem, seed: int) -> Iterator[Window]:
+        """Run the random walk."""
+        return _random_walk(problem, self, seed)
 
 
-def _random_walk(problem: Problem, training: Training, seed: int) -> Iterator[Window]:
+def _random_walk(problem: Problem, settings: Metropolis, seed: int) -> Iterator[Window]:
     log_density = log_posterior(problem)
 
     @tf.function(jit_compile=True)
@@ -39,17 +60,17 @@ def _random_walk(problem: Problem, training: Training, seed: int) -> Iterator[Wi
             WINDOW,
             z,
             kernel=kernel,
-            num_steps_between_results=training.thinning - 1,
+            num_steps_between_results=settings.thinning - 1,
             trace_fn=lambda _, r: (r.log_accept_ratio, r.accepted_results.target_log_prob),
             seed=seed,
         )
         return states, densities, tf.reduce_mean(tf.exp(tf.minimum(log_accept, 0.0)))
 
-    z = problem.space.prior_draws(training.chains, seed)
-    scale, warmup = np.float32(2.38 / np.sqrt(z.shape[1])), windows(training.warmup)
-    for number in range(warmup + windows(training.draws)):
-        found = window(tf.constant(z), scale, tf.constant([seed % 2**31, number]))
-        states, densities, acceptance = (value.numpy() for value in found)
+    z = problem.space.prior_draws(settings.chains, seed)
+    scale, warmup = np.float32(2.38 / np.sqrt(z.shape[1])), num_windows(settings.warmup)
+    for number in range(warmup + num_windows(settings.draws)):
+        made = window(tf.constant(z), scale, tf.constant([seed % 2**31, number]))
+        states, densities, acceptance = (value.numpy() for value in made)
         yield Window(z=states, log_density=densities, acceptance=float(acceptance))
         z = states[-1]
         if number < warmup:
@@ -58,5 +79,5 @@ def _random_walk(problem: Problem, training: Training, seed: int) -> Iterator[Wi
 
 def _change(acceptance: float) -> float:
     """The factor that brings the acceptance to its target if it is 2 Phi(-a scale), as it is in many dimensions."""
-    wanted, found = stats.norm.ppf([TARGET_ACCEPTANCE / 2, np.clip(acceptance, 1e-3, 0.99) / 2])
-    return float(wanted / found)
+    target, current = stats.norm.ppf([TARGET_ACCEPTANCE / 2, np.clip(acceptance, 1e-3, 0.99) / 2])
+    return float(target / current)

@@ -1,13 +1,13 @@
-"""Point estimates of all the weights of a network, many of them side by side."""
+"""Point estimates of all the weights of a network, for many copies of it at once."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-from variational_bnn.base import Training
-from variational_bnn.methods.fitting import Problem, require_finite
-from variational_bnn.models.backend import tf, tf_keras, tfp
+from variational_bnn.methods.problem import Problem, require_finite
+from variational_bnn.methods.training import GradientMethod
+from variational_bnn.models.backend import tf, tfp
 
 Weights = npt.NDArray[np.float32]
 
@@ -17,7 +17,8 @@ def batch_log_posterior(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Log p(z) and an unbiased estimate of log p(y given x, z), `[M]` both, of weights `[M, P]`.
 
-    From rows drawn at random, with replacement; from all where the batch can hold them.
+    The estimate is from `batch_size` rows drawn at random, with replacement, times N / batch_size; or from all N rows
+    where the batch can hold them.
     """
     space, x, y = problem.space, tf.constant(problem.x), tf.constant(problem.y)
     num_examples = len(problem.x)
@@ -28,8 +29,15 @@ def batch_log_posterior(
     return space.log_prior(z), scale * space.log_likelihood(z, x, y)
 
 
-def optimise(problem: Problem, z: Weights, training: Training, seed: int, *, prior: bool) -> Weights:
+def optimise(problem: Problem, z: Weights, settings: GradientMethod, seed: int, *, prior: bool) -> Weights:
     """Weights `[M, P]` of highest posterior density, or of highest likelihood without the prior, by Adam from `z`.
+
+    Args:
+        problem: The network and the rows.
+        z: Where M searches start, `[M, P]`.
+        settings: Of Adam and the batches.
+        seed: Of the batches.
+        prior: Whether the prior's density counts.
 
     Raises:
         FitError: If the loss is not finite at the end.
@@ -37,14 +45,13 @@ def optimise(problem: Problem, z: Weights, training: Training, seed: int, *, pri
     variable = tf.Variable(z)
 
     def loss(seed: tf.Tensor) -> tf.Tensor:
-        log_prior, log_likelihood = batch_log_posterior(problem, variable, training.batch_size, seed)
+        log_prior, log_likelihood = batch_log_posterior(problem, variable, settings.batch_size, seed)
         return -tf.reduce_sum(log_likelihood + (log_prior if prior else 0.0)) / len(problem.x)
 
-    rate = tf_keras.optimizers.schedules.CosineDecay(training.learning_rate, training.steps)
     losses = tfp.math.minimize(
         loss,
-        training.steps,
-        tf_keras.optimizers.Adam(rate),
+        settings.steps,
+        settings.optimizer(),
         trainable_variables=[variable],
         jit_compile=True,
         seed=[seed % 2**31, 0],

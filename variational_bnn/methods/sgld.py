@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.methods.chains import WINDOW, Window, log_posterior, run, windows
-from variational_bnn.methods.fitting import FitError, FittedPosterior, Problem
+from variational_bnn.base import Dataset, FitError, Network
+from variational_bnn.base.checks import require_count
+from variational_bnn.methods.chains import WINDOW, ChainMethod, Window, log_posterior, num_windows
 from variational_bnn.methods.optimisation import batch_log_posterior, optimise
+from variational_bnn.methods.problem import ModelPosterior, Problem
+from variational_bnn.methods.training import GradientMethod
 from variational_bnn.models.backend import tf
 
 DECAY = 0.55
@@ -18,24 +21,49 @@ DECAY = 0.55
 POWER_ITERATIONS = 50
 
 
-def sgld(dataset: Dataset, network: Network, training: Training, seed: int) -> FittedPosterior:
-    """Langevin steps along minibatch gradients, ever smaller ones, from modes of the posterior.
+@dataclass(frozen=True, kw_only=True)
+class SGLD(ChainMethod, GradientMethod):
+    """Stochastic gradient Langevin dynamics: ever smaller noisy steps along minibatch gradients, from modes.
 
     z += e/2 gradient of log p(z given x, y) + N(0, e), with e = a (1 + t/b)^-0.55, b the length of the warm-up and a
     the inverse of the largest curvature at the modes (Welling & Teh 2011). Nothing is rejected, so the acceptance is
-    NaN. After the warm-up e stays as it is, so that all draws count the same.
+    NaN. After the warm-up e stays as it is, so that all draws count the same. Adam's settings (steps, learning rate)
+    are those of the search for the modes.
 
-    Raises:
-        FitError: If the chains diverge.
-        ValueError: If the network does not fit the dataset.
+    Attributes:
+        thinning: Steps that are made for each one that is recorded.
     """
-    return run(_langevin, dataset, Problem.of(dataset, network), training, seed)
+
+    thinning: int = 100
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        require_count("thinning", self.thinning)
+
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
+        """Sample the weights, converged or not.
+
+        Raises:
+            FitError: If the chains diverge.
+            ValueError: If the network does not fit the dataset.
+        """
+        return self.sample(dataset, network, seed)
+
+    def windows(self, problem: Problem, seed: int) -> Iterator[Window]:
+        """Find a mode for each chain, and run the Langevin steps."""
+        return _langevin(problem, self, seed)
 
 
-def _langevin(problem: Problem, training: Training, seed: int) -> Iterator[Window]:
-    modes = optimise(problem, problem.space.prior_draws(training.chains, seed), training, seed, prior=True)
-    warmup = windows(training.warmup)
-    length = warmup * WINDOW * training.thinning
+def step_size(time: tf.Tensor, first: float, length: float) -> tf.Tensor:
+    """The size e of the step at a time: a (1 + t/b)^-0.55 with a the first size and b a length, constant from b on."""
+    return first * (1 + tf.minimum(time / length, 1.0)) ** -DECAY
+
+
+def _langevin(problem: Problem, settings: SGLD, seed: int) -> Iterator[Window]:
+    modes = optimise(problem, problem.space.prior_draws(settings.chains, seed), settings, seed, prior=True)
+    warmup = num_windows(settings.warmup)
+    length = warmup * WINDOW * settings.thinning
     first = 1 / _largest_curvature(problem, modes, seed)
     log_density = log_posterior(problem)
 
@@ -43,9 +71,9 @@ def _langevin(problem: Problem, training: Training, seed: int) -> Iterator[Windo
         batch_seed, noise_seed = tf.unstack(tf.random.experimental.stateless_split(seed))
         with tf.GradientTape() as tape:
             tape.watch(z)
-            log_prior, log_likelihood = batch_log_posterior(problem, z, training.batch_size, batch_seed)
+            log_prior, log_likelihood = batch_log_posterior(problem, z, settings.batch_size, batch_seed)
             density = log_prior + log_likelihood
-        size = first * (1 + tf.minimum(time / length, 1.0)) ** -DECAY
+        size = step_size(time, first, length)
         noise = tf.random.stateless_normal(z.shape, noise_seed)
         return z + size / 2 * tape.gradient(density, z) + tf.sqrt(size) * noise
 
@@ -53,18 +81,18 @@ def _langevin(problem: Problem, training: Training, seed: int) -> Iterator[Windo
     def window(z: tf.Tensor, start: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         states = tf.TensorArray(tf.float32, WINDOW, element_shape=z.shape)
         for draw in tf.range(WINDOW):
-            for i in tf.range(training.thinning):
-                number = draw * training.thinning + i
+            for i in tf.range(settings.thinning):
+                number = draw * settings.thinning + i
                 z = step(z, start + tf.cast(number, tf.float32), tf.random.experimental.stateless_fold_in(seed, number))
             states = states.write(draw, z)
         kept = states.stack()
         return kept, tf.map_fn(log_density, kept)
 
     z = modes
-    for number in range(warmup + windows(training.draws)):
-        start = tf.constant(number * WINDOW * training.thinning, tf.float32)
-        found = window(tf.constant(z), start, tf.constant([seed % 2**31, number]))
-        states, densities = (value.numpy() for value in found)
+    for number in range(warmup + num_windows(settings.draws)):
+        start = tf.constant(number * WINDOW * settings.thinning, tf.float32)
+        made = window(tf.constant(z), start, tf.constant([seed % 2**31, number]))
+        states, densities = (value.numpy() for value in made)
         if not np.isfinite(densities).all():
             raise FitError("diverged: the log density of a chain became infinite or NaN")
         yield Window(z=states, log_density=densities, acceptance=np.nan)

@@ -1,6 +1,11 @@
-"""The one place that imports tf_keras and TensorFlow Probability.
+"""The only module that imports TensorFlow, `tf_keras` and TensorFlow Probability (TFP), for all others.
 
-TFP's layers live on `tf_keras` (Keras 2); `tf.keras` of TensorFlow 2.16 and later is Keras 3 and does not take them.
+The layers of TFP are layers of Keras 2, which is the package `tf_keras`. `tf.keras` of TensorFlow 2.16 and later is
+Keras 3, whose models do not accept them. So everything here is built with `tf_keras`, and `require_model` says so to
+those who pass a model of Keras 3.
+
+TensorFlow prints messages to standard error while it is imported, before it reads its own log level. They are
+suppressed if the environment variable `TF_CPP_MIN_LOG_LEVEL` is 3.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep TensorFlow's start-up messages, printed before it reads its own log level, from standard error."""
+    """Discard what is written to standard error meanwhile."""
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -33,25 +38,24 @@ with _quiet() if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3" else contextlib.n
 if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3":
     tf.get_logger().setLevel("ERROR")
 
-__all__ = ["PACKAGE", "layers_of", "require_model", "tf", "tf_keras", "tfd", "tfp"]
+__all__ = ["PACKAGE", "layers_of", "register", "require_model", "tf", "tf_keras", "tfd", "tfp"]
 
 tfd = tfp.distributions
 
 PACKAGE = "variational_bnn"
-"""Under which classes and functions are registered, so that `.keras` files name them instead of holding code."""
+"""The package name under which classes and functions are registered with Keras, so that `.keras` files hold no code."""
+
+register = tf_keras.saving.register_keras_serializable(PACKAGE)
+"""Decorator of the classes and functions that saved models name; Keras finds them as `variational_bnn>Name`."""
 
 
 def layers_of(model: tf_keras.Model) -> list[tf_keras.layers.Layer]:
-    """The model's layers, nested ones too, and the model itself; `model.submodules` would look into every property."""
+    """Return the model and all its layers, also those of nested models; each layer once."""
     return list(model._flatten_layers())
 
 
 def require_model(model: Any) -> None:
-    """Refuse what is not a tf_keras model.
-
-    Raises:
-        TypeError: If the model is one of Keras 3, or none at all.
-    """
+    """Raise a `TypeError` unless `model` is a `tf_keras.Model`; the message says so if it is a model of Keras 3."""
     if isinstance(model, tf_keras.Model):
         return
     kind = f"{type(model).__module__}.{type(model).__qualname__}"

@@ -8,26 +8,47 @@ from typing import Any
 
 from variational_bnn.base import Likelihood
 from variational_bnn.base.checks import require
-from variational_bnn.models.backend import PACKAGE, tf, tf_keras, tfd, tfp
+from variational_bnn.models.backend import register, tf, tf_keras, tfd, tfp
 from variational_bnn.models.likelihoods import likelihood_from_dict
 
 
-@tf_keras.saving.register_keras_serializable(PACKAGE)
+@register
 class LikelihoodHead(tfp.layers.DistributionLambda):
-    """The last layer: parameters `[..., P]` in, the likelihood's distribution out; as a tensor, its mean.
+    """The last layer of a model: from parameters `[..., P]` to the distribution of y that the likelihood makes of them.
 
-    The mean of a class is the probabilities of all of them.
+    The output is a `tfp` distribution of batch shape `[...]` and event shape `event_shape`. Where Keras needs a tensor,
+    for instance in `model.predict`, it is the mean of the distribution; that of a `Categorical` is the probabilities of
+    the classes.
 
-    Parameters that the rows share are trained here, unless the inputs bring them along, in every row, after the others.
+    Parameters that all rows share, such as the noise of `Normal(scale="learned")`, are trained in this layer. If the
+    inputs have P plus that many columns, the last columns are taken for the shared parameters instead.
 
     Args:
-        likelihood: Or its `to_dict`.
+        likelihood: A likelihood such as `Normal()`, or the plain values of its `to_dict`.
+        output_size: D, the number of targets of a row. The inputs must have
+            `likelihood.num_parameters(output_size)` columns.
+        event_shape: Shape of the targets of one row, if it is an image of D pixels; `(D,)` by default.
+        **kwargs: Of `tf_keras.layers.Layer`, such as `name`.
+
+    Attributes:
+        likelihood: The likelihood.
         output_size: D.
-        event_shape: Of one y, if it is an image of D pixels; `(D,)` by default.
-        **kwargs: Of `tf_keras.layers.Layer`.
+        event_shape: Shape of the targets of one row, a tuple.
+        shared: Variable of the shared parameters; None if there are none. It exists once the layer is built.
 
     Raises:
-        ValueError: If the event shape is not of D elements.
+        ValueError: If the event shape does not have D elements.
+
+    Example:
+        >>> import tf_keras
+        >>> import variational_bnn as vbnn
+        >>> likelihood = vbnn.Normal()
+        >>> inputs = tf_keras.Input((3,))
+        >>> parameters = tf_keras.layers.Dense(likelihood.num_parameters(output_size=2))(inputs)
+        >>> model = vbnn.VariationalModel(inputs, vbnn.LikelihoodHead(likelihood, output_size=2)(parameters))
+        >>> density = model(np.zeros((5, 3)))
+        >>> density.batch_shape, density.event_shape
+        (TensorShape([5]), TensorShape([2]))
     """
 
     def __init__(
@@ -46,7 +67,7 @@ class LikelihoodHead(tfp.layers.DistributionLambda):
         self.shared: tf.Variable | None = None
 
     def build(self, input_shape: Any) -> None:
-        """Make the likelihood's shared parameters, if it has any that do not come in."""
+        """Make the variable of the shared parameters, unless there are none or the inputs have them."""
         size = self.likelihood.num_shared_parameters(self.output_size)
         if size and int(input_shape[-1]) == self.likelihood.num_parameters(self.output_size):
             self.shared = self.add_weight(name="shared", shape=(size,), initializer="zeros")
@@ -58,12 +79,12 @@ class LikelihoodHead(tfp.layers.DistributionLambda):
         return self.likelihood.distribution(parameters[..., :own], shared, self.event_shape)
 
     def get_config(self) -> dict[str, Any]:
-        """Plain values alone, where TFP's own configuration stores bytecode."""
+        """Plain values for `from_config`; the configuration of TFP's layer would store functions as bytecode."""
         base = tf_keras.layers.Layer.get_config(self)
         own = {"output_size": self.output_size, "event_shape": list(self.event_shape)}
         return {**base, "likelihood": self.likelihood.to_dict(), **own}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LikelihoodHead:
-        """Make the layer from `get_config`."""
+        """Make the layer from the values of `get_config`."""
         return cls(**config)

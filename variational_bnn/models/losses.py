@@ -1,66 +1,89 @@
-"""The loss: -log p(y given x, draw) + kl_weight * KL, in nats per example, and its annealing."""
+"""The loss of every model, and annealing of the weight of its KL."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from variational_bnn.base.checks import require, require_count
-from variational_bnn.models.backend import PACKAGE, layers_of, tf, tf_keras, tfd
-from variational_bnn.models.layers import Stochastic
+from variational_bnn.models.backend import layers_of, register, tf, tf_keras, tfd
+from variational_bnn.models.stochastic import Stochastic
 
 
-def _register(function: Any) -> Any:
-    return tf_keras.saving.register_keras_serializable(PACKAGE)(function)
-
-
-@_register
+@register
 def negative_log_likelihood(y_true: tf.Tensor, y_pred: tfd.Distribution) -> tf.Tensor:
-    """-log p(y given x, one draw), in nats: the loss to compile every model with.
+    """Compute -log p(y given x, one draw) of each row, in nats: the loss to compile every model with.
 
-    With the KL that the models add themselves, the total is the negative evidence lower bound, per example.
+    The stochastic layers of a model add `kl_weight * KL` to this loss themselves. With `kl_weight=1` the total is the
+    negative evidence lower bound per example: mean over rows of -log p(y given x, draw) + KL(weights) / N + mean over
+    rows of KL(latents).
 
     Args:
-        y_true: Targets `[N, D]`, or `[N]` if D = 1.
-        y_pred: The model's output, a distribution of event shape `[D]`.
+        y_true: Targets `[N, D]`, or `[N]` if D is 1.
+        y_pred: The output of the model: a `tfp` distribution of batch shape `[N]` and event shape `[D]`.
 
     Returns:
-        `[N]`.
+        A tensor `[N]`.
 
     Raises:
-        TypeError: If y_pred is not a distribution.
-        ValueError: If the targets have another size than the distribution's events.
+        TypeError: If `y_pred` is not a `tfp` distribution.
+        ValueError: If the shape of the targets is not that of the distribution.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.Network(input_shape=(3,), output_size=1, likelihood=vbnn.Normal())
+        >>> model = vbnn.build_weight_variation(network, num_examples=20, seed=0)
+        >>> model.compile("adam", loss=vbnn.negative_log_likelihood)
+        >>> vbnn.negative_log_likelihood(np.ones((20, 1)), model(np.ones((20, 3)))).shape
+        TensorShape([20])
     """
     if not isinstance(y_pred, tfd.Distribution):
         raise TypeError(
             f"negative_log_likelihood needs a model whose output is a tfp distribution, got {type(y_pred).__name__}"
         )
-    y = tf.cast(y_true, y_pred.dtype if y_pred.dtype.is_floating else tf.float32)  # Not to cut grey pixels to 0.
+    y = tf.cast(
+        y_true, y_pred.dtype if y_pred.dtype.is_floating else tf.float32
+    )  # An integer type would cut grey pixels to 0.
     shape = y_pred.batch_shape.concatenate(y_pred.event_shape)
-    if y.shape.rank is None:  # Keras forgets the rank of targets that came as [N] here and as [N, 1] there.
+    if y.shape.rank is None:  # Keras drops the rank after targets of [N] and of [N, 1].
         y = tf.reshape(y, tf.concat([y_pred.batch_shape_tensor(), y_pred.event_shape_tensor()], 0))
     elif y.shape.rank == shape.rank - 1 and shape[-1] == 1:
         y = y[..., None]
     if not shape.is_compatible_with(y.shape):
-        wanted, got = ("[" + ", ".join("N" if n is None else str(n) for n in s) + "]" for s in (shape, y.shape))
-        raise ValueError(f"targets must have shape {wanted}, got {got}")
+        expected, got = ("[" + ", ".join("N" if n is None else str(n) for n in s) + "]" for s in (shape, y.shape))
+        raise ValueError(f"targets must have shape {expected}, got {got}")
     return -y_pred.log_prob(y)
 
 
 def stochastic_layers(model: tf_keras.Model) -> list[Stochastic]:
-    """The model's layers that draw and have a KL, nested ones too."""
+    """Return the stochastic layers of a model, also those of nested models."""
     return [layer for layer in layers_of(model) if isinstance(layer, Stochastic)]
 
 
 class KLAnnealing(tf_keras.callbacks.Callback):
-    """Raise the weight of the KL linearly over the first epochs (Bowman et al. 2016, arXiv 1511.06349).
+    """A Keras callback that changes the weight of the KL linearly over the first epochs.
+
+    A small weight at the start keeps latents and weights from falling back to their prior before the network has
+    learned to use them (Bowman et al. 2016, arXiv 1511.06349). It sets `kl_weight` of every stochastic layer of the
+    model at the beginning of each epoch, and replaces the weight that the layer was made with.
 
     Args:
-        epochs: Epochs until the final weight is reached.
-        start: Weight in the first epoch.
-        end: Weight from epoch `epochs` on; 1 for the ELBO.
+        epochs: Number of epochs after which the weight is `end`, >= 1.
+        start: Weight in the first epoch, >= 0.
+        end: Weight from epoch number `epochs` on, counted from 0, >= 0; 1 for the evidence lower bound.
 
     Raises:
-        ValueError: If epochs is not a whole number >= 1, a weight is negative, or the model has no KL.
+        ValueError: If `epochs` is not a whole number >= 1, or a weight is < 0; in `fit`, if the model has no
+            stochastic layer.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.Network(input_shape=(3,), output_size=1, likelihood=vbnn.Normal())
+        >>> model = vbnn.build_hidden_variation(network, num_examples=20, seed=0)
+        >>> model.compile("adam", loss=vbnn.negative_log_likelihood)
+        >>> annealing = vbnn.KLAnnealing(epochs=4, start=0.2)
+        >>> history = model.fit(np.ones((20, 3)), np.ones((20, 1)), epochs=6, callbacks=[annealing], verbose=0)
+        >>> model.get_layer("hidden_1").kl_weight.numpy()
+        1.0
     """
 
     def __init__(self, epochs: int, start: float = 0.0, end: float = 1.0) -> None:
@@ -70,9 +93,14 @@ class KLAnnealing(tf_keras.callbacks.Callback):
         self.epochs, self.start, self.end = epochs, start, end
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set the weight of every stochastic layer."""
+        """Set the weight of the KL of every stochastic layer.
+
+        Args:
+            epoch: Number of the epoch, counted from 0.
+            logs: Not used.
+        """
         layers = stochastic_layers(self.model)
-        require(bool(layers), "KLAnnealing needs a model with stochastic layers of variational_bnn, got none")
+        require(bool(layers), "the model of KLAnnealing must have a stochastic layer of variational_bnn, got none")
         progress = min(epoch / self.epochs, 1.0)
         for layer in layers:
             layer.kl_weight.assign(self.start + (self.end - self.start) * progress)

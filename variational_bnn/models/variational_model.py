@@ -1,124 +1,154 @@
-"""The Keras model of every builder: a functional model that shows its loss in parts."""
+"""The Keras model of every builder: a functional model that shows the terms of its loss."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from variational_bnn.base.checks import require, require_all
-from variational_bnn.models import layers
-from variational_bnn.models import likelihood_head as heads
-from variational_bnn.models.backend import PACKAGE, layers_of, tf, tf_keras
+from variational_bnn.models import latents, mean_field
+from variational_bnn.models.backend import layers_of, register, tf, tf_keras
+from variational_bnn.models.likelihood_head import LikelihoodHead
 from variational_bnn.models.losses import negative_log_likelihood, stochastic_layers
+from variational_bnn.models.many_steps import ManyStepsModel
 
-STEPS_PER_EXECUTION = 32
-"""Batches a compiled call of `fit` unless `compile` is told otherwise; per-batch callbacks are called as often."""
+NUMERIC_KINDS = "biuf"
+"""Kinds of NumPy's data types that hold numbers: booleans, integers, unsigned integers and floats."""
 
-NUMBERS = "biuf"
-"""Kinds of NumPy's types."""
-
-_LOADED_WITH = (heads, layers)
-"""To load a saved model Keras imports this module alone, and finds the layers among those registered by then."""
+_LOADED_WITH = (latents, mean_field)
+"""Keras imports only this module to load a saved model; these modules register the layers that such a model names."""
 
 
-@tf_keras.saving.register_keras_serializable(PACKAGE)
-class VariationalModel(tf_keras.Model):
-    """A functional `tf_keras.Model` whose `fit` and `evaluate` show `loss`, `nll` and `kl`, all in nats per example.
+@register
+class VariationalModel(ManyStepsModel):
+    """A functional Keras model whose `fit` and `evaluate` show the loss and its terms, all in nats per example.
 
-    `loss = nll + kl_weight * kl`, and `kl` is the KL of the weights over the number of examples plus the batch's mean
-    KL of the latents; a model that has both shows them apart too, as `kl_weights` and `kl_latents`. Sample weights
-    multiply each example's nll, as everywhere in Keras.
+    The builders return such models. It is made like any functional model, from inputs and outputs, and works like one:
+    `compile`, `fit`, `evaluate`, `save`, callbacks, custom loops and distribution strategies are those of Keras.
+
+    Compiled with `negative_log_likelihood`, it shows
+    `loss`: `nll + kl_weight * kl`, the negative evidence lower bound per example where `kl_weight` is 1;
+    `nll`: the mean over the rows of -log p(y given x, one draw);
+    `kl`: the KL of the weights divided by the number of examples, plus the mean over the rows of the KL of the latents.
+    A model with both stochastic weights and latents also shows the two as `kl_weights` and `kl_latents`. Sample weights
+    multiply the nll of each example, as everywhere in Keras.
+
+    `fit` runs `STEPS_PER_EXECUTION` training steps in each compiled call, since small steps are mostly overhead, unless
+    `compile` is given `steps_per_execution` or the number of batches is unknown. Per-batch callbacks are called once
+    in each of these calls. Outside `fit`, `steps_per_execution` is 1, as in Keras.
+
+    Args:
+        inputs: The input or inputs, as made by `tf_keras.Input`.
+        outputs: The output: a `tfp` distribution, as a `LikelihoodHead` makes it.
+        name: Of the model.
+        trainable: Whether the model's variables are trained.
+        **kwargs: Further arguments of `tf_keras.Model`.
+
+    Raises:
+        ValueError: In `fit` and `evaluate`, if the arrays have a shape that does not fit the model, hold values that
+            are not finite numbers, or targets to which the likelihood gives no density.
+
+    Example:
+        >>> import tf_keras
+        >>> import variational_bnn as vbnn
+        >>> inputs = tf_keras.Input((3,))
+        >>> hidden = vbnn.DenseFlipout(8, num_examples=20, activation="relu", seed=0)(inputs)
+        >>> parameters = vbnn.DenseFlipout(2, num_examples=20, seed=1)(hidden)
+        >>> model = vbnn.VariationalModel(inputs, vbnn.LikelihoodHead(vbnn.Normal(), output_size=1)(parameters))
+        >>> model.compile("adam", loss=vbnn.negative_log_likelihood)
+        >>> history = model.fit(np.ones((20, 3)), np.ones((20, 1)), epochs=2, verbose=0)
+        >>> sorted(history.history)
+        ['kl', 'loss', 'nll']
     """
 
     def __init__(
         self, inputs: Any, outputs: Any, name: str | None = None, trainable: bool = True, **kwargs: Any
     ) -> None:
-        """Take the very arguments of a functional model: by them Keras knows how to save and load the class."""
+        # These are the arguments of a functional model: by them Keras knows how to save and load a subclass.
         super().__init__(inputs, outputs, name=name, trainable=trainable, **kwargs)
-        self._make_own_state()
+        self._make_metrics()
 
     @tf.__internal__.tracking.no_automatic_dependency_tracking
-    def _make_own_state(self) -> None:
-        """Make what is untracked, so that the metrics' variables do not pass for weights of the model."""
+    def _make_metrics(self) -> None:
+        """Make the metrics untracked, so that their variables are not saved as weights of the model."""
         kinds = {layer.kind for layer in stochastic_layers(self)}
         self._nll, self._kl = (tf_keras.metrics.Mean(name) for name in ("nll", "kl"))
         self._parts = {kind: tf_keras.metrics.Mean(f"kl_{kind}") for kind in sorted(kinds) if len(kinds) > 1}
-        self.train_function: Any = None
-        self.test_function: Any = None
-        self._loops: tuple[Any, Any] = (None, None)
-        self._loops_of: Any = None
 
     @property
     def metrics(self) -> list[tf_keras.metrics.Metric]:
-        """Those of `compile`, and `nll` and `kl`, and its parts."""
+        """The metrics given to `compile`, and `nll`, `kl` and, with both kinds of KL, `kl_latents` and `kl_weights`."""
         return [*super().metrics, self._nll, self._kl, *self._parts.values()]
 
-    def fit(
-        self, x: Any = None, *args: Any, steps_per_epoch: int | None = None, validation_data: Any = None, **kwargs: Any
-    ) -> Any:
-        """As `tf_keras.Model.fit`, with `STEPS_PER_EXECUTION` batches a compiled call: small steps are mostly overhead.
+    def fit(self, x: Any = None, *args: Any, validation_data: Any = None, **kwargs: Any) -> Any:
+        """Train as `tf_keras.Model.fit` does, with `STEPS_PER_EXECUTION` steps in each compiled call.
 
-        One batch a call, as Keras has it, where `compile` asks for a number of its own, or where data may end within a
-        call because nobody knows their number of batches.
+        Args:
+            x: As of `tf_keras.Model.fit`.
+            *args: As of `tf_keras.Model.fit`, from `y` on.
+            validation_data: As of `tf_keras.Model.fit`.
+            **kwargs: Further arguments of `tf_keras.Model.fit`.
+
+        Returns:
+            The history, a `tf_keras.callbacks.History`.
+
+        Raises:
+            ValueError: If the arrays have a shape that does not fit the model, hold values that are not finite
+                numbers, or targets to which the likelihood gives no density.
         """
         self._check(x, args[0] if args else kwargs.get("y"))
         if isinstance(validation_data, tuple):
             self._check(*validation_data[:2])
-        if self._is_compiled and isinstance(self.optimizer, tf_keras.optimizers.Optimizer):  # Legacy ones do it late.
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)  # Else the first step would be traced twice.
-        known = _is_of_known_size(x, steps_per_epoch)
-        known &= validation_data is None or _is_of_known_size(validation_data, kwargs.get("validation_steps"))
-        with self._many_batches_a_call() if known else contextlib.nullcontext():
-            return super().fit(x, *args, steps_per_epoch=steps_per_epoch, validation_data=validation_data, **kwargs)
+        return super().fit(x, *args, validation_data=validation_data, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As `tf_keras.Model.evaluate`."""
+        """Compute the loss and the metrics, as `tf_keras.Model.evaluate` does.
+
+        Args:
+            x: As of `tf_keras.Model.evaluate`.
+            y: As of `tf_keras.Model.evaluate`.
+            *args: Further arguments of `tf_keras.Model.evaluate`.
+            **kwargs: Further arguments of `tf_keras.Model.evaluate`.
+
+        Returns:
+            The values in the order of `metrics_names`, or a dict with `return_dict=True`.
+
+        Raises:
+            ValueError: If the arrays have a shape that does not fit the model, hold values that are not finite
+                numbers, or targets to which the likelihood gives no density.
+        """
         self._check(x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
     def _check(self, x: Any, y: Any = None) -> None:
-        """Refuse arrays that do not fit, in one line: whatever else `fit` takes is only seen as it comes."""
+        """Raise a `ValueError` of one line for arrays that do not fit; other kinds of data come batch by batch."""
         x, y = (_as_array(values) for values in (x, y))
         if x is not None and len(self.inputs) == 1 and self.inputs[0].dtype.is_floating:
-            require(x.dtype.kind in NUMBERS, f"x must hold numbers, got {x.dtype}")
-            came, wanted = x.shape[1:], self.input_shape[1:]
-            fits = x.ndim > 0 and _without_ones(came) == _without_ones(wanted)
-            known = ", ".join(["N", *map(str, wanted)])
-            require(fits or None in wanted, f"x must have shape [{known}], got {list(x.shape)}")
+            require(x.dtype.kind in NUMERIC_KINDS, f"x must hold numbers, got {x.dtype}")
+            expected = self.input_shape[1:]
+            fits = x.ndim > 0 and _without_ones(x.shape[1:]) == _without_ones(expected)
+            sizes = ", ".join(["N", *map(str, expected)])
+            require(fits or None in expected, f"x must have shape [{sizes}], got {list(x.shape)}")
             require_all(np.isfinite(x), x, "x must be finite")
         if y is not None:
-            require(y.dtype.kind in NUMBERS, f"y must hold numbers, got {y.dtype}")
+            require(y.dtype.kind in NUMERIC_KINDS, f"y must hold numbers, got {y.dtype}")
             for layer in layers_of(self):
-                if isinstance(layer, heads.LikelihoodHead):
+                if isinstance(layer, LikelihoodHead):
                     layer.likelihood.require_targets(y)
-
-    @contextlib.contextmanager
-    def _many_batches_a_call(self) -> Iterator[None]:
-        """Swap in training and test functions that are loops; outside `fit` Keras's own ones are as they were."""
-        if not self._is_compiled or self.get_compile_config()["steps_per_execution"] is not None:
-            yield
-            return
-        if self._loops_of is not self.compiled_loss:  # `compile` was called since.
-            self._loops, self._loops_of = (None, None), self.compiled_loss
-        single = self.train_function, self.test_function
-        self.train_function, self.test_function = self._loops
-        self.steps_per_execution.assign(STEPS_PER_EXECUTION)
-        try:
-            yield
-        finally:
-            self._loops = self.train_function, self.test_function
-            self.train_function, self.test_function = single
-            self.steps_per_execution.assign(1)
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """The total loss of a batch; its parts go to the metrics `nll` and `kl`."""
+        """Compute the total loss of a batch, a scalar, and update the metrics of its terms.
+
+        Args:
+            x: Inputs of the batch.
+            y: Targets of the batch.
+            y_pred: The model's output, a distribution.
+            sample_weight: Weights of the rows, or None.
+        """
         loss = super().compute_loss(x, y, y_pred, sample_weight)
         nll = negative_log_likelihood(y, y_pred)
         if sample_weight is not None:
@@ -132,7 +162,7 @@ class VariationalModel(tf_keras.Model):
 
 
 def _as_array(values: Any) -> npt.NDArray[Any] | None:
-    """Arrays and tensors, those of a float type that NumPy has not as float32; None for whatever else `fit` takes."""
+    """Arrays, and tensors as arrays (bfloat16, which NumPy does not have, as float32); None for other kinds of data."""
     if isinstance(values, tf.Tensor) and hasattr(values, "numpy"):
         return (tf.cast(values, tf.float32) if values.dtype == tf.bfloat16 else values).numpy()
     return values if isinstance(values, np.ndarray) else None
@@ -141,29 +171,3 @@ def _as_array(values: Any) -> npt.NDArray[Any] | None:
 def _without_ones(shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
     """A shape without last axes of size 1, which Keras adds and drops."""
     return shape if not shape or shape[-1] != 1 else _without_ones(shape[:-1])
-
-
-def _is_of_known_size(data: Any, steps: int | None) -> bool:
-    """Whether it is certain how many batches will come: of arrays, and of datasets without `steps` or without end."""
-    if isinstance(data, tf.data.Dataset):
-        size = int(data.cardinality())
-        return size >= 0 if steps is None else size == tf.data.INFINITE_CARDINALITY
-    return steps is None and not hasattr(data, "__next__") and not isinstance(data, tf.distribute.DistributedDataset)
-
-
-def shuffled_batches(arrays: tuple[npt.NDArray[np.float32], ...], batch_size: int, seed: int) -> tf.data.Dataset:
-    """Endless batches of rows, shuffled anew each time round, in an order that the seed alone decides.
-
-    Keras and tf.data shuffle by TensorFlow's global seed too. Where all rows fit into a batch, it is ever the same one.
-    """
-    count, tensors = len(arrays[0]), [tf.constant(array) for array in arrays]
-    if count <= batch_size:
-        return tf.data.Dataset.from_tensors(tuple(tensors)).repeat()
-
-    def once(number: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, number])
-        return tf.data.Dataset.from_tensor_slices(order)
-
-    rows = tf.data.Dataset.counter().flat_map(once).batch(batch_size)
-    endless = rows.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-    return endless.map(lambda chosen: tuple(tf.gather(tensor, chosen) for tensor in tensors)).prefetch(4)

@@ -12,8 +12,7 @@ import numpy as np
 
 from variational_bnn.base import Network
 from variational_bnn.base.checks import Floats, require_count
-from variational_bnn.models.backend import tf, tf_keras
-from variational_bnn.models.layers import register
+from variational_bnn.models.backend import register, tf, tf_keras
 from variational_bnn.models.likelihood_head import LikelihoodHead
 from variational_bnn.models.likelihoods import likelihood_from_dict
 from variational_bnn.models.weight_space import WeightSpace

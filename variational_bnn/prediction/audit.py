@@ -1,4 +1,4 @@
-"""An audit of the evidence lower bound that a model is really trained on: ours, or anybody's made of TFP layers."""
+"""An audit of the loss that a model is trained on, of this package or of bare TFP layers, against its lower bound."""
 
 from __future__ import annotations
 
@@ -12,32 +12,40 @@ import numpy.typing as npt
 
 from variational_bnn.base.checks import require, require_count
 from variational_bnn.models.backend import layers_of, require_model, tf, tf_keras, tfd, tfp
-from variational_bnn.models.layers import MeanFieldDense, NormalUnits
+from variational_bnn.models.latents import NormalUnits
+from variational_bnn.models.mean_field import MeanFieldDense
 from variational_bnn.prediction.predict import mean_log_prob
 
 TOLERANCE = 0.02
-"""Relative deviation from a KL's right weight that is let pass, besides four standard errors of its penalty."""
+"""Largest relative deviation of a KL's weight that counts as equal, besides four standard errors of its penalty."""
 
 NEGLIGIBLE = 1e-6
-"""Nats per example: a smaller KL, of a posterior that is its prior, tells nothing of its weight."""
+"""The largest KL, in nats per example, that tells nothing of its weight: that of a posterior that is its prior."""
 
-_ROWS = 1024
-_PASSES = 20
+ROWS = 1024
+"""The largest batch whose penalties are looked at."""
+
+PASSES = 20
+"""Passes over that batch, over which a penalty is averaged: some of TFP's layers estimate theirs by a draw."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LayerAudit:
-    """One layer's KL, in nats per example.
+    """The KL of one layer: what the evidence lower bound has, and what the layer adds to the loss.
+
+    All numbers are in nats per example. The batch holds the rows that were given to `audit_elbo`, at most the first
+    1,024; the half batch holds the first half of them. A penalty that grows with the batch is told by their comparison.
 
     Attributes:
-        name: Of the layer.
-        kl: What the evidence lower bound asks for: KL(weights) / num_examples, or the latents' mean KL.
-        penalty: What the layer adds to the loss of a batch of all rows.
-        half_batch_kl: What the bound asks for in a batch of the first half of them.
-        half_batch_penalty: What the layer adds to the loss of that batch.
-        standard_error: Of the penalty, which TFP's layers may estimate by a draw.
+        name: Name of the layer.
+        kl: KL in the bound for the batch: KL(weights) / num_examples, or the mean KL of the latents.
+        penalty: What the layer adds to the loss of the batch, the mean of 20 passes.
+        half_batch_kl: KL in the bound for the half batch.
+        half_batch_penalty: What the layer adds to the loss of the half batch, the mean of 20 passes.
+        standard_error: Standard error of `penalty`, which is 0 if the layer computes its KL in closed form.
         kind: "weights" or "latents".
-        point_bias: Whether the layer's bias has a posterior without a prior: no KL and, by default, no variance.
+        point_bias: Whether the layer's bias has a posterior but no prior. It has no KL and, as TFP's default, no
+            variance.
     """
 
     name: str
@@ -50,43 +58,49 @@ class LayerAudit:
     point_bias: bool
 
     def mistakes(self, num_examples: int, rows: int) -> list[str]:
-        """What is wrong, a line each, if the penalty is of so many rows."""
-        found = []
+        """What is wrong, one line each.
+
+        Args:
+            num_examples: Size of the training set.
+            rows: Size of the batch.
+        """
+        lines = []
         if self.kl > NEGLIGIBLE:
             weight = self.penalty / self.kl
             half_weight = self.half_batch_penalty / self.half_batch_kl if self.half_batch_kl > NEGLIGIBLE else weight
             grows = self._is(half_weight, weight * (rows // 2) / rows) and not self._is(half_weight, weight)
             if 4 * self.standard_error > max(self.kl, abs(self.penalty)) / 2:
-                found.append(f"its KL is drawn with too much noise to tell its weight: {weight:.2g}, not surely 1")
+                lines.append(f"its KL is estimated with too much noise to tell its weight from 1: got {weight:.2g}")
             elif grows:
-                found.append(f"batch-summed KL: {weight:.4g} times too strong in a batch of {rows}, and grows with it")
+                lines.append(f"batch-summed KL: {weight:.4g} times too strong in a batch of {rows}, and grows with it")
             elif self._is(weight, 0.0):
-                found.append("its KL is not in the loss")
+                lines.append("its KL is not in the loss")
             elif self.kind == "weights" and num_examples > 1 and self._is(weight, num_examples):
-                found.append(f"full KL: {weight:.4g} times too strong, since it is not divided by num_examples")
+                lines.append(f"full KL: {weight:.4g} times too strong, since it is not divided by num_examples")
             elif self._is(weight, 2.0):
-                found.append("double KL: it is counted twice")
+                lines.append("double KL: it is counted twice")
             elif not self._is(weight, 1.0):
-                found.append(f"its KL has weight {weight:.4g}, not 1")
+                lines.append(f"its KL has weight {weight:.4g}, not 1")
         if self.point_bias:
-            found.append("its bias has no prior: a point estimate without KL")
-        return [f"{self.name}: {line}" for line in found]
+            lines.append("its bias has no prior: a point estimate without KL")
+        return [f"{self.name}: {line}" for line in lines]
 
-    def _is(self, weight: float, wanted: float) -> bool:
-        return abs(weight - wanted) <= TOLERANCE * wanted + 4 * self.standard_error / self.kl + 1e-6
+    def _is(self, weight: float, expected: float) -> bool:
+        """Whether the weights are equal within the tolerance and four standard errors."""
+        return abs(weight - expected) <= TOLERANCE * expected + 4 * self.standard_error / self.kl + 1e-6
 
 
 @dataclass(frozen=True, kw_only=True)
 class ElboAudit:
-    """What `audit_elbo` found, in nats per example.
+    """The loss of a model against its evidence lower bound, in nats per example; `str(audit)` is a summary.
 
     Attributes:
-        nll: E_draws[-log p(y given x, draw)].
-        kl: KL(weights) / num_examples plus the latents' mean KL.
-        penalty: What the model's layers add to the loss for that.
+        nll: Mean over function samples and rows of -log p(y given x, sample).
+        kl: KL in the bound: KL(weights) / num_examples plus the mean KL of the latents.
+        penalty: What the layers add to the loss for that KL.
         other: What else the model adds to the loss, such as weight decay.
-        layers: Layer by layer.
-        warnings: Known mistakes, a line each; empty if the loss is the negative evidence lower bound.
+        layers: The audit of each layer that has a KL, in the model's order.
+        warnings: The mistakes that were noticed, one line each; empty if the loss is the negative evidence lower bound.
     """
 
     nll: float
@@ -103,11 +117,14 @@ class ElboAudit:
 
     @property
     def temperature(self) -> float:
-        """The effective weight of the KL in the loss: 1 is the posterior, below 1 a "cold" one, above a "warm" one."""
+        """The weight of the KL in the loss, `penalty / kl`; 1 if there is no KL.
+
+        At 1 the loss is the negative evidence lower bound. Below 1 the posterior is called cold, above 1 warm.
+        """
         return self.penalty / self.kl if self.kl > NEGLIGIBLE else 1.0
 
     def __str__(self) -> str:
-        """A few lines to read."""
+        """The terms, the temperature, and one line for each warning."""
         numbers = f"nll {self.nll:.6g}, kl {self.kl:.6g}, elbo {self.elbo:.6g} nats per example"
         lines = [numbers, f"effective temperature {self.temperature:.6g}"]
         return "\n".join([*lines, *(f"warning: {line}" for line in self.warnings)])
@@ -122,25 +139,46 @@ def audit_elbo(
     num_samples: int = 200,
     seed: int = 0,
 ) -> ElboAudit:
-    """Compare the KL that a model adds to its loss with the one that the evidence lower bound asks for.
+    """Compare the KL that a model adds to its loss with the KL of its evidence lower bound.
 
-    Keras averages the log-likelihood over the examples, so the KL of the weights must be divided by their number, and
-    that of latents averaged. TFP's layers leave that to the user, and `activity_regularizer=KLDivergenceRegularizer` is
-    counted twice. Seen are the Dense and Convolution layers of TFP, its DenseVariational, KLDivergenceRegularizer and
-    KLDivergenceAddLoss, and the layers of this package; not what a loss function of the user's own adds. The layers'
-    penalties are those of the first 1,024 rows.
+    Keras averages the log-likelihood over the examples of a batch. So the KL of the weights must be divided by the
+    number of training examples, and the KL of latents averaged over the batch. TFP's layers leave both to the user, and
+    count the KL of `activity_regularizer=KLDivergenceRegularizer(...)` twice.
+
+    Audited are the Dense and Convolution layers of TFP, its `DenseVariational`, `KLDivergenceRegularizer` and
+    `KLDivergenceAddLoss`, and the layers of this package; not what a user's own loss function adds. The penalties are
+    those of the first 1,024 rows. The model and its random numbers are left as they were.
 
     Args:
         model: Any tf_keras model whose output is a distribution.
-        x: Training inputs `[N, ...]`.
-        y: Training targets `[N, D]`, or `[N]`.
-        num_examples: Size of the training set, if x is a part of it.
-        num_samples: Draws for the expected log-likelihood.
-        seed: Of the draws.
+        x: Training inputs `[N, ...]`; `[N]` if the model takes one feature.
+        y: Training targets `[N, D]`, or `[N]` if D = 1.
+        num_examples: Size of the training set if x is a part of it; N by default.
+        num_samples: Number of function samples for the expected log-likelihood, >= 1.
+        seed: Seed of these samples, >= 0.
+
+    Returns:
+        The terms of the bound and of the loss, layer by layer, with a warning for each mistake that was noticed.
 
     Raises:
-        TypeError: If the model is not one of tf_keras.
-        ValueError: If the inputs or targets do not fit it, or it puts out no distribution.
+        TypeError: If `model` is not a tf_keras model.
+        ValueError: If x or y does not fit the model or is not finite, the model puts out no distribution, num_examples
+            is below the number of rows, num_samples < 1 or seed < 0.
+
+    Example:
+        The KL of a bare TFP layer is not divided by the number of examples.
+
+        >>> import numpy as np
+        >>> import tensorflow_probability as tfp
+        >>> import tf_keras
+        >>> import variational_bnn as vbnn
+        >>> dense = tfp.layers.DenseFlipout(2, bias_posterior_fn=None)
+        >>> model = tf_keras.Sequential([tf_keras.Input((3,)), dense, tfp.layers.IndependentNormal(1)])
+        >>> audit = vbnn.audit_elbo(model, np.ones((40, 3)), np.ones(40), num_samples=5)
+        >>> print(round(audit.temperature))
+        40
+        >>> print(*audit.warnings)  # doctest: +ELLIPSIS
+        dense_flipout...: full KL: 40 times too strong, since it is not divided by num_examples
     """
     require_model(model)
     nll = -float(mean_log_prob(model, x, y, num_samples=num_samples, seed=seed).mean())
@@ -148,7 +186,7 @@ def audit_elbo(
     count = len(rows) if num_examples is None else num_examples
     require_count("num_examples", count)
     require(count >= len(rows), f"num_examples must be at least the {len(rows)} rows of x, got {count}")
-    batch = rows[:_ROWS]
+    batch = rows[:ROWS]
     passes, halves = _passes(model, batch), _passes(model, batch[: max(1, len(batch) // 2)])
     layers = tuple(
         LayerAudit(
@@ -157,11 +195,11 @@ def audit_elbo(
             penalty=float(passes[:, 1, i].mean()),
             half_batch_kl=float(halves[:, 0, i].mean()) / (count if kind == "weights" else 1),
             half_batch_penalty=float(halves[:, 1, i].mean()),
-            standard_error=float(passes[:, 1, i].std() / np.sqrt(_PASSES)),
+            standard_error=float(passes[:, 1, i].std() / np.sqrt(PASSES)),
             kind=kind,
             point_bias=getattr(layer, "bias_posterior", None) is not None and layer.bias_prior is None,
         )
-        for i, (layer, kind) in enumerate(_divergent_layers(model))
+        for i, (layer, kind) in enumerate(_layers_with_kl(model))
     )
     penalty = sum(layer.penalty for layer in layers)
     return ElboAudit(
@@ -174,19 +212,19 @@ def audit_elbo(
     )
 
 
-def _divergent_layers(model: tf_keras.Model) -> list[tuple[Any, str]]:
-    """The layers that have a KL, each with the kind of it."""
-    found = []
+def _layers_with_kl(model: tf_keras.Model) -> list[tuple[Any, str]]:
+    """The layers that have a KL, each with what is random in it: "weights" or "latents"."""
+    layers = []
     for layer in layers_of(model):
         if isinstance(layer, MeanFieldDense | tfp.layers.DenseVariational) or hasattr(layer, "kernel_posterior"):
-            found.append((layer, "weights"))
+            layers.append((layer, "weights"))
         elif isinstance(layer, NormalUnits) or _regularizer(layer) is not None:
-            found.append((layer, "latents"))
-    return found
+            layers.append((layer, "latents"))
+    return layers
 
 
 def _regularizer(layer: Any) -> Any:
-    """TFP's KL regulariser of a layer of latents, if it has one."""
+    """TFP's KL regulariser of a layer of latents, or None."""
     candidate = getattr(layer, "activity_regularizer", None)
     if isinstance(layer, tfp.layers.KLDivergenceAddLoss):
         candidate = layer._regularizer
@@ -194,15 +232,15 @@ def _regularizer(layer: Any) -> Any:
 
 
 def _passes(model: tf_keras.Model, rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Pass the rows through the model, several times.
+    """Pass the rows through the model several times, and leave the model as it was.
 
     Returns:
-        `[passes, 2, layers + 1]`: the right KL and the penalty of each divergent layer; last, as a penalty, all that
-        the model adds to its loss.
+        `[passes, 2, layers + 1]`: the KL in the bound, not divided by num_examples, and the penalty of each layer that
+        has a KL. The last column holds 0 and all that the model adds to its loss.
     """
 
     def forward(x: tf.Tensor) -> tf.Tensor:
-        layers = _divergent_layers(model)
+        layers = _layers_with_kl(model)
         with _recorded_latents(layers) as latents:
             model(x, training=False)
         kls = [_kl(layer, latents) for layer, _ in layers]
@@ -211,20 +249,24 @@ def _passes(model: tf_keras.Model, rows: npt.NDArray[np.float32]) -> npt.NDArray
 
     compiled = tf.function(forward, autograph=False).get_concrete_function(tf.TensorSpec(rows.shape))
     counters = [(variable, variable.numpy()) for variable in model.non_trainable_variables]
-    passes = np.array([compiled(tf.constant(rows)).numpy() for _ in range(_PASSES)], np.float64)
-    for variable, value in counters:  # A layer counts its draws: the training to come must not depend on the audit.
+    passes = np.array([compiled(tf.constant(rows)).numpy() for _ in range(PASSES)], np.float64)
+    for variable, value in counters:  # A layer counts its draws; training must not depend on whether it was audited.
         variable.assign(value)
     return passes
 
 
 @contextlib.contextmanager
 def _recorded_latents(layers: list[tuple[Any, str]]) -> Iterator[dict[Any, tf.Tensor]]:
-    """While this lasts, TFP's regularisers note down the mean KL of the latents that they are shown."""
+    """Within the context, TFP's regularisers record the mean KL of the latents that they are given.
+
+    TFP has no public way to see these latents: a regulariser keeps its divergence in `_kl_divergence_fn`, so this is
+    replaced for a while.
+    """
     latents: dict[Any, tf.Tensor] = {}
     regularizers = [r for layer, _ in layers if (r := _regularizer(layer)) is not None]
     originals = [regularizer._kl_divergence_fn for regularizer in regularizers]
 
-    def noting(regularizer: Any, original: Any) -> Any:
+    def recording(regularizer: Any, original: Any) -> Any:
         def penalty(latent: tfd.Distribution) -> tf.Tensor:
             latents[regularizer] = tf.reduce_mean(_divergence(latent, regularizer.distribution_b))
             return original(latent)
@@ -232,7 +274,7 @@ def _recorded_latents(layers: list[tuple[Any, str]]) -> Iterator[dict[Any, tf.Te
         return penalty
 
     for regularizer, original in zip(regularizers, originals, strict=True):
-        regularizer._kl_divergence_fn = noting(regularizer, original)
+        regularizer._kl_divergence_fn = recording(regularizer, original)
     try:
         yield latents
     finally:

@@ -1,4 +1,4 @@
-"""What an autoencoder says of images: its lower bounds on their log density, their codes, and what it decodes."""
+"""Autoencoders: lower bounds on the log density of images, the codes of images, and the images of codes."""
 
 from __future__ import annotations
 
@@ -12,30 +12,33 @@ from scipy.special import logsumexp
 from variational_bnn.base.checks import Array, Float32Array, require, require_count, require_seed
 from variational_bnn.models.backend import require_model, tf, tf_keras, tfd
 from variational_bnn.models.builders.autoencoders import DECODER, ENCODER, LATENTS
-from variational_bnn.models.layers import MeanFieldDense
 from variational_bnn.models.losses import stochastic_layers
-from variational_bnn.prediction.coherence import drawing, inlined
+from variational_bnn.models.mean_field import MeanFieldDense
+from variational_bnn.prediction.function_samples import Block, drawing
 from variational_bnn.prediction.predict import predict
 
 WEIGHT_DRAWS = 8
-"""Over which a bound is averaged where weights are uncertain; each serves all images."""
+"""Draws of the weights, where these are uncertain, over which a bound is averaged; each draw serves all images."""
 
-DECODED = 2**12
-"""Latents decoded together, of some images."""
+LATENTS_TOGETHER = 2**12
+"""The largest number of latents that are decoded together."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Bounds:
-    """Lower bounds on the log density of N images, and their terms, in nats.
+    """Lower bounds on the log density of N images under an autoencoder, and their terms; all in nats.
 
-    A plain autoencoder gives images no density: its `nll` is that of each image given its own code, and no bound.
+    A plain autoencoder gives no density to images. Its `nll` is that of each image given the image's own code, its
+    `kl_latents` is 0, and neither property is a bound.
 
     Attributes:
-        nll: `[N]`, E_q[-log p(x given z)] of each image.
-        kl_latents: `[N]`, KL(q(z given x) || N(0, I)); zeros without latents.
-        kl_weights: KL of the weights over the number of training images; 0 where they are points.
-        log_importance: `[N]`, log of the mean over K latents z ~ q of p(x given z) p(z) / q(z given x).
-        num_samples: K.
+        nll: E_q[-log p(x given z)] of each image, `[N]`.
+        kl_latents: KL(q(z given x) || N(0, I)) of each image, `[N]`; zeros for a plain autoencoder.
+        kl_weights: KL of the weights' posterior from their prior, divided by the number of training images; 0 where the
+            weights are points.
+        log_importance: The log of the mean over K latents z ~ q(z given x) of p(x given z) p(z) / q(z given x), `[N]`;
+            -`nll` for a plain autoencoder.
+        num_samples: K, the number of latents that were drawn for each image.
     """
 
     nll: Array
@@ -46,53 +49,70 @@ class Bounds:
 
     @property
     def elbo(self) -> Array:
-        """The evidence lower bound `[N]`: E_q[log p(x given z)] less both KLs."""
+        """The evidence lower bound `[N]` in nats: E_q[log p(x given z)] minus both KLs (Kingma & Welling 2014)."""
         return -(self.nll + self.kl_latents + self.kl_weights)
 
     @property
     def importance_weighted(self) -> Array:
-        """The importance-weighted bound `[N]` of K latents (Burda et al. 2015, arXiv 1509.00519), less the weights' KL.
+        """The importance-weighted bound `[N]` in nats: `log_importance` minus the weights' KL (Burda et al. 2015).
 
-        In expectation it is the ELBO for K = 1, and rises with K, to log p(x) where the weights are points.
+        In expectation it is the evidence lower bound for K = 1 and rises with K; where the weights are points, to
+        log p(x) (arXiv 1509.00519).
         """
         return self.log_importance - self.kl_weights
 
 
 def measure_bounds(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 50, seed: int = 0) -> Bounds:
-    """Measure the evidence lower bound and the importance-weighted one of an autoencoder at images.
+    """Measure the evidence lower bound and the importance-weighted bound of an autoencoder at N images.
 
-    The latents of each image are drawn apart from those of others. Where weights are uncertain, both bounds are means
-    over 8 draws of them, each with latents of its own.
+    Each image has latents of its own. Where weights are uncertain, both bounds are means over 8 draws of the weights,
+    each of which serves all images; the latents are drawn anew for each. The importance-weighted bound is that of Burda
+    et al. 2015 (arXiv 1509.00519).
 
     Args:
-        model: Of `build_autoencoder` or `build_variational_autoencoder`.
+        model: A model of `build_autoencoder` or `build_variational_autoencoder`.
         x: Images `[N, *image_shape]`.
-        num_samples: K, latents drawn for each image (and each draw of the weights).
-        seed: Of the draws.
+        num_samples: K, the number of latents drawn for each image (and each draw of the weights), >= 1.
+        seed: Seed of the weights and the latents, >= 0.
+
+    Returns:
+        Both bounds of each image and their terms, in nats.
 
     Raises:
-        TypeError: If the model is not one of tf_keras.
-        ValueError: If the model is no autoencoder of this package, the images do not fit it, or a number is out of
-            range.
+        TypeError: If `model` is not a tf_keras model.
+        ValueError: If `model` is not an autoencoder of this package, the images do not fit it or are not finite, the
+            likelihood of the pixels has no density at them, num_samples < 1 or seed < 0.
+
+    Example:
+        >>> import numpy as np
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.AutoencoderNetwork(image_shape=(4, 4), encoder_units=(8,), decoder_units=(8,))
+        >>> model = vbnn.build_variational_autoencoder(network, num_examples=100, seed=0)
+        >>> images = np.random.default_rng(0).integers(2, size=(5, 4, 4))
+        >>> bounds = vbnn.measure_bounds(model, images, num_samples=20)
+        >>> bounds.elbo.shape, bounds.importance_weighted.shape
+        ((5,), (5,))
     """
-    images = _images(model, x)
+    images = _require_images(model, x)
     require_count("num_samples", num_samples)
     require_seed(seed)
     weights = [layer for layer in stochastic_layers(model) if isinstance(layer, MeanFieldDense)]
-    draws, passing = WEIGHT_DRAWS if weights else 1, _pass(model)
-    rows, blocks = max(1, DECODED // num_samples), np.diff([*range(0, num_samples, DECODED), num_samples])
+    draws, terms_of = WEIGHT_DRAWS if weights else 1, _compiled_terms(model)
+    rows = max(1, LATENTS_TOGETHER // num_samples)
+    blocks = np.diff([*range(0, num_samples, LATENTS_TOGETHER), num_samples])
     nll, kl, log_importance = np.zeros((3, len(images)))
     for start in range(0, len(images), rows):
         part = slice(start, start + rows)
         for draw in range(draws):
             log_means = []
             for number, count in enumerate(blocks):
-                first, second = tf.constant([seed, draw], tf.int64), tf.constant([seed, start, draw, number], tf.int64)
-                terms = passing(tf.constant(images[part]), tf.constant(count, tf.int32), first, second)
-                of_block = [term.numpy().astype(np.float64) for term in terms]
-                nll[part] += of_block[0] * count / num_samples / draws
-                kl[part] += of_block[1] / len(blocks) / draws
-                log_means.append(of_block[2] + np.log(count / num_samples))
+                of_weights = tf.constant([seed, draw], tf.int64)
+                of_latents = tf.constant([seed, start, draw, number], tf.int64)
+                terms = terms_of(tf.constant(images[part]), tf.constant(count, tf.int32), of_weights, of_latents)
+                block_nll, block_kl, log_mean = (term.numpy().astype(np.float64) for term in terms)
+                nll[part] += block_nll * count / num_samples / draws
+                kl[part] += block_kl / len(blocks) / draws
+                log_means.append(log_mean + np.log(count / num_samples))
             log_importance[part] += logsumexp(log_means, axis=0) / draws
     return Bounds(
         nll=nll,
@@ -103,15 +123,18 @@ def measure_bounds(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int 
     )
 
 
-def _pass(model: tf_keras.Model) -> Any:
-    """Compiled: images `[R, ...]`, K and seeds of weights and latents to nll, KL and log importance `[R]`."""
+def _compiled_terms(model: tf_keras.Model) -> Any:
+    """A compiled function from images `[R, ...]`, K and two seeds to nll, KL and log importance, `[R]` each.
+
+    The seed of the weights is `[2]`, that of the latents `[4]`. One draw of the weights serves all R images.
+    """
     encoder, decoder = model.get_layer(ENCODER), model.get_layer(DECODER)
     latents = model.get_layer(LATENTS) if is_variational(model) else None
 
-    def passing(
+    def terms(
         x: tf.Tensor, count: tf.Tensor, weights_seed: tf.Tensor, latents_seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        with drawing(model, 1, tf.constant(1), weights_seed), inlined():
+        with drawing(model, Block(1, tf.constant(1), weights_seed)):
             code = encoder(x, training=False)
             if latents is None:
                 nll = -decoder(code, training=False).log_prob(x)
@@ -128,48 +151,72 @@ def _pass(model: tf_keras.Model) -> Any:
 
     images, count = tf.TensorSpec([None, *model.input_shape[1:]]), tf.TensorSpec([], tf.int32)
     seeds = tf.TensorSpec([2], tf.int64), tf.TensorSpec([4], tf.int64)
-    return tf.function(passing, autograph=False).get_concrete_function(images, count, *seeds)
+    return tf.function(terms, autograph=False).get_concrete_function(images, count, *seeds)
 
 
 def _folded(numbers: tf.Tensor) -> tf.Tensor:
-    """A seed `[2]` by four numbers, which no layer's draw of the weights has."""
+    """A seed `[2]` made of four numbers; the second number -1 tells it from all seeds of the weights."""
     first, *others = tf.unstack(numbers)
     seed = tf.stack([first, tf.constant(-1, tf.int64)])
     for number in others:
         seed = tf.random.experimental.stateless_fold_in(seed, number)
-    return tf.cast(seed, tf.int32)  # All that TFP takes.
+    return tf.cast(seed, tf.int32)  # TFP takes no other type.
 
 
 def encode(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 50, seed: int = 0) -> Array:
-    """The codes `[N, L]` of images: the latents' mean, over draws of the weights where these are uncertain.
+    """Encode images: the mean of the latents, also over draws of the weights where these are uncertain.
 
     Args:
-        model: Of `build_autoencoder` or `build_variational_autoencoder`.
+        model: A model of `build_autoencoder` or `build_variational_autoencoder`.
         x: Images `[N, *image_shape]`.
-        num_samples: Draws of the weights.
-        seed: Of the draws.
+        num_samples: Number of draws of the weights, >= 1; without effect where the weights are points.
+        seed: Seed of these draws, >= 0.
+
+    Returns:
+        Codes `[N, L]`.
 
     Raises:
-        TypeError: If the model is not one of tf_keras.
-        ValueError: If the model is no autoencoder of this package, or the images do not fit it.
+        TypeError: If `model` is not a tf_keras model.
+        ValueError: If `model` is not an autoencoder of this package, the images do not fit it or are not finite, the
+            likelihood of the pixels has no density at them, num_samples < 1 or seed < 0.
+
+    Example:
+        >>> import numpy as np
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.AutoencoderNetwork(image_shape=(4, 4), latent_size=2)
+        >>> model = vbnn.build_variational_autoencoder(network, num_examples=100, seed=0)
+        >>> vbnn.encode(model, np.zeros((5, 4, 4))).shape
+        (5, 2)
     """
-    images = _images(model, x)
+    images = _require_images(model, x)
     outputs = predict(model.get_layer(ENCODER), images, num_samples=num_samples, seed=seed).mean
     return outputs[:, : model.get_layer(DECODER).input_shape[-1]]
 
 
 def decode(model: tf_keras.Model, z: npt.ArrayLike, *, num_samples: int = 50, seed: int = 0) -> Array:
-    """The mean images `[N, *image_shape]` of codes, over draws of the weights where these are uncertain.
+    """Decode codes: the mean image of each, also over draws of the weights where these are uncertain.
 
     Args:
-        model: Of `build_autoencoder` or `build_variational_autoencoder`.
+        model: A model of `build_autoencoder` or `build_variational_autoencoder`.
         z: Codes `[N, L]`.
-        num_samples: Draws of the weights.
-        seed: Of the draws.
+        num_samples: Number of draws of the weights, >= 1; without effect where the weights are points.
+        seed: Seed of these draws, >= 0.
+
+    Returns:
+        Mean images `[N, *image_shape]`, in the units of the pixels; probabilities where a pixel is 0 or 1.
 
     Raises:
-        TypeError: If the model is not one of tf_keras.
-        ValueError: If the model is no autoencoder of this package, or the codes do not fit it.
+        TypeError: If `model` is not a tf_keras model.
+        ValueError: If `model` is not an autoencoder of this package, the codes do not fit it or are not finite,
+            num_samples < 1 or seed < 0.
+
+    Example:
+        >>> import numpy as np
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.AutoencoderNetwork(image_shape=(4, 4), latent_size=2)
+        >>> model = vbnn.build_variational_autoencoder(network, num_examples=100, seed=0)
+        >>> vbnn.decode(model, np.zeros((3, 2))).shape
+        (3, 4, 4)
     """
     require_autoencoder(model)
     mean = predict(model.get_layer(DECODER), z, num_samples=num_samples, seed=seed).mean
@@ -177,23 +224,30 @@ def decode(model: tf_keras.Model, z: npt.ArrayLike, *, num_samples: int = 50, se
 
 
 def is_variational(model: tf_keras.Model) -> bool:
-    """Whether an autoencoder's latents are random."""
+    """Whether the latents of an autoencoder are random."""
     return LATENTS in {layer.name for layer in model.layers}
 
 
 def require_autoencoder(model: Any) -> None:
-    """Refuse what `build_autoencoder` and `build_variational_autoencoder` do not build."""
+    """Raise unless `build_autoencoder` or `build_variational_autoencoder` built the model.
+
+    Raises:
+        TypeError: If `model` is not a tf_keras model.
+        ValueError: If it is not an autoencoder of this package.
+    """
     require_model(model)
-    found = {layer.name for layer in model.layers}
-    require({ENCODER, DECODER} <= found, f"model must be an autoencoder of variational_bnn, got {model.name!r}")
+    names = {layer.name for layer in model.layers}
+    require({ENCODER, DECODER} <= names, f"model must be an autoencoder of variational_bnn, got {model.name!r}")
 
 
-def _images(model: Any, x: npt.ArrayLike) -> Float32Array:
+def _require_images(model: Any, x: npt.ArrayLike) -> Float32Array:
+    """Return the images as float32 if they fit the autoencoder."""
     require_autoencoder(model)
     images = np.asarray(x, np.float32)
-    wanted = ", ".join(["N", *map(str, model.input_shape[1:])])
+    shape = ", ".join(["N", *map(str, model.input_shape[1:])])
     fits = images.ndim > 0 and len(images) > 0 and images.shape[1:] == model.input_shape[1:]
-    require(fits, f"x must have shape [{wanted}], got {list(images.shape)}")
-    require(bool(np.isfinite(images).all()), f"x must be finite, got {np.count_nonzero(~np.isfinite(images))} not")
+    require(fits, f"x must have shape [{shape}], got {list(images.shape)}")
+    bad = np.count_nonzero(~np.isfinite(images))
+    require(bad == 0, f"x must be finite, got {bad} values that are not")
     model.get_layer(DECODER).get_layer("pixels").likelihood.require_targets(images)
     return images

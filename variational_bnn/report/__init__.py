@@ -1,1 +1,1 @@
-"""Tables for the screen and figures, made from rows alone."""
+"""Tables in text, and figures: each is made from rows alone."""

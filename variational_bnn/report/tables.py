@@ -1,4 +1,4 @@
-"""Rows in words: the tables and the verdicts on the screen."""
+"""The results of a comparison of methods in text: tables, their legend, and a verdict for each method."""
 
 from __future__ import annotations
 
@@ -12,66 +12,119 @@ from rich.text import Text
 from variational_bnn.base import BETWEEN, BEYOND, LEVELS, MAX_R_HAT, MIN_ESS, NEAR, REGIONS, TAU
 from variational_bnn.evaluation.summary import of_classes
 
-LATENT_NOISE = "; noise of its units, not uncertainty about parameters"
-"""Which need not shrink with more data, nor grow away from it."""
+LATENT_NOISE = "; noise drawn inside the network, not uncertainty about parameters"
+"""What the verdict adds where function samples differ by such noise, which need not shrink with more data."""
 
-_OF_NUMBERS = "epistemic sd, how far apart the functions lie that a method holds possible, in the units of y"
-_OF_CLASSES = (
-    "epistemic sd, how far apart the probabilities lie that a method holds possible, and mutual information, how much "
-    "of the class's entropy comes of that"
-)
+_PERCENTS = [f"{100 * level:.0f}" for level in LEVELS]
+_OF_NUMBERS = "the epistemic sd, in the units of y,"
+_OF_CLASSES = "the epistemic sd of the probabilities, and the mutual information of the class and the draw,"
 _PLACES = (
-    "[95 % interval over seeds], at inputs as close to training rows as they are to each other; inside their range but "
-    "farther off; and outside it. noise: the sd near that it takes for noise."
+    "at inputs as close to training rows as these are to each other; farther off but inside their range; and outside "
+    "their range. [ ]: 95 % interval over seeds. noise: aleatoric sd near the data."
 )
 _FIT_OF_NUMBERS = "rmse: on the training rows."
 _FIT_OF_CLASSES = (
-    "rmse: of the probabilities, on the training rows, where they should be 0 or 1. entropy: near; the log of the "
-    "number of classes if all are as likely. accuracy: share of the training rows whose most probable class is right."
+    "rmse: of the probabilities, on the training rows. entropy: of the class, near the data; its largest value is the "
+    "log of the number of classes. accuracy: on the training rows."
 )
-_CONTRACTED = "4 x data: how many times less epistemic variance there is near, with four times the data."
+_CONTRACTED = "4 x data: the epistemic variance near the data over that with four times as many data."
+_REFERENCE = "sd ratio: the epistemic sd over that of the reference, a geometric mean."
+_DISTANCE = (
+    "distance: the Wasserstein distance to the reference. mean error: the distance between the two means. Both are in "
+    "units of the reference's sd."
+)
+_DISTANCE_OF_CLASSES = (
+    "distance: the Wasserstein distance to the reference, of probabilities. tot. var.: the total variation between "
+    "the two mean predictions. agreement: how often these have the same most probable class."
+)
+_JOINT = f"joint: the joint log-likelihood of {TAU} held-out rows, per row."
+_COVERED = (
+    f"covered: the share of held-out targets inside their {', '.join(_PERCENTS[:-1])} and {_PERCENTS[-1]} % intervals."
+)
 
-_RATIO_AND_DISTANCE = {"sd_ratio": "sd ratio", "wasserstein": "distance"}
-_CLOSENESS = {**_RATIO_AND_DISTANCE, "mean_error": "mean error"}
-_CLOSENESS_OF_CLASSES = {**_RATIO_AND_DISTANCE, "total_variation": "tot. var.", "agreement": "agreement"}
+_MEASURES = {"sd_ratio": "sd ratio", "wasserstein": "distance", "mean_error": "mean error"}
+_MEASURES_OF_CLASSES = {
+    "sd_ratio": "sd ratio",
+    "wasserstein": "distance",
+    "total_variation": "tot. var.",
+    "agreement": "agreement",
+}
 
 
 def tables(summary: pd.DataFrame, about: str, reference: str | None = None) -> list[Table]:
-    """What was found, to be read on a screen: one row a method, as in `Comparison.table`.
+    """Return the tables of a comparison, with one row for each method, to be printed by rich.
 
-    Epistemic sd by region; mutual information, of classes; closeness to the reference, if there is one; scores, where
-    rows were held out; and cost.
+    They hold the epistemic sd by region; for classes, the mutual information; with a reference, the distances to it;
+    with held-out rows, the scores on them; the cost of a fit; and how Markov chains have converged, if there are any.
+    An unknown value is a dash.
+
+    Args:
+        summary: A row for each `method`, as in `Comparison.table`. A column that is missing counts as NaN.
+        about: What the title of the first table says of the data.
+        reference: The method that the others are compared with, or None.
     """
-    found = [_epistemic(summary, about)]
+    parts = [_epistemic(summary, about)]
     if of_classes(summary):
-        found.append(_information(summary))
+        parts.append(_information(summary))
     if reference is not None:
-        found.append(_closeness(summary, reference))
-    if any(summary[f"rmse_{region}"].notna().any() for region in REGIONS):
-        found.append(_scores(summary))
-    return [*found, _cost(summary)]
+        parts.append(_reference_distance(summary, reference))
+    if _any(summary, "rmse"):
+        parts.append(_scores(summary))
+    parts.append(_cost(summary))
+    if any(_has_chains(row) for _, row in summary.iterrows()):
+        parts.append(_markov_chains(summary))
+    return parts
 
 
 def legend(summary: pd.DataFrame) -> str:
-    """What the columns of the first tables mean."""
-    what, fit = (_OF_CLASSES, _FIT_OF_CLASSES) if of_classes(summary) else (_OF_NUMBERS, _FIT_OF_NUMBERS)
-    more = f" {_CONTRACTED}" if _contracted(summary) else ""
-    return f"{', '.join(REGIONS)}: {what}, {_PLACES} {fit}{more}"
+    """Return what the columns of the tables mean, in one paragraph."""
+    classes = of_classes(summary)
+    parts = [", ".join(REGIONS) + ":", _OF_CLASSES if classes else _OF_NUMBERS, _PLACES]
+    parts.append(_FIT_OF_CLASSES if classes else _FIT_OF_NUMBERS)
+    if _contracted(summary):
+        parts.append(_CONTRACTED)
+    if _any(summary, "wasserstein"):
+        parts += [_REFERENCE, _DISTANCE_OF_CLASSES if classes else _DISTANCE]
+    if _any(summary, "rmse"):
+        parts += [_JOINT] if classes else [_JOINT, _COVERED]
+    return " ".join(parts)
+
+
+def verdicts(summary: pd.DataFrame) -> list[str]:
+    """Return one line for each method: how much its epistemic variance grows away from the data."""
+    return [f"{row['method']}: {_verdict(row)}" for _, row in summary.iterrows()]
+
+
+def failures(results: pd.DataFrame) -> list[str]:
+    """Return a line for each method and seed that failed, or that failed with four times as many data."""
+    again = results["contraction_status"].fillna("ok") if "contraction_status" in results else "ok"
+    lines = []
+    for (method, seed), rows in results.assign(again=again).groupby(["method", "seed"], sort=False):
+        if rows["status"].iloc[0] != "ok":
+            lines.append(f"{method}, seed {seed}: {rows['status'].iloc[0]}")
+        statuses = rows.loc[rows["again"] != "ok", "again"]
+        lines += [f"{method}, seed {seed}, with four times the data: {status}" for status in statuses]
+    return lines
+
+
+def _any(summary: pd.DataFrame, measure: str) -> bool:
+    """Return whether any method has this measure in any region."""
+    names = [f"{measure}_{region}" for region in REGIONS if f"{measure}_{region}" in summary]
+    return bool(summary[names].notna().any(axis=None))
 
 
 def _contracted(summary: pd.DataFrame) -> bool:
-    return bool(summary["contraction"].notna().any())
+    return "contraction" in summary and bool(summary["contraction"].notna().any())
 
 
 def _epistemic(summary: pd.DataFrame, about: str) -> Table:
-    contracted = _contracted(summary)
-    more = ("4 x data",) if contracted else ()
+    columns = {"noise": "aleatoric_sd_near", "rmse": "train_rmse"}
+    columns |= {"4 x data": "contraction"} if _contracted(summary) else {}
     what = "Epistemic sd of the probabilities" if of_classes(summary) else "Epistemic sd"
-    table = new_table(f"{what} on {about}", *REGIONS, "noise", "rmse", *more)
+    table = new_table(f"{what} on {about}", *REGIONS, *columns)
     for _, row in summary.iterrows():
         sds = [with_interval(row, f"sd_{region}", "\n") for region in REGIONS]
-        rest = [short(row[name]) for name in ("aleatoric_sd_near", "train_rmse")]
-        table.add_row(row["method"], *sds, *rest, *([short(row["contraction"])] if contracted else []))
+        table.add_row(row["method"], *sds, *(short(value(row, name)) for name in columns.values()))
     return table
 
 
@@ -79,123 +132,131 @@ def _information(summary: pd.DataFrame) -> Table:
     table = new_table("Classes: mutual information, in nats", *REGIONS, "entropy", "accuracy")
     for _, row in summary.iterrows():
         information = [with_interval(row, f"mutual_information_{region}", "\n") for region in REGIONS]
-        table.add_row(row["method"], *information, short(row["entropy_near"]), short(row["train_accuracy"], 3))
+        entropy, accuracy = value(row, "entropy_near"), value(row, "train_accuracy")
+        table.add_row(row["method"], *information, short(entropy), short(accuracy, 3))
     return table
 
 
-def _closeness(summary: pd.DataFrame, reference: str) -> Table:
-    measures, title = _CLOSENESS, "Wasserstein distance and mean's error in its sds"
-    if of_classes(summary):
-        measures, title = _CLOSENESS_OF_CLASSES, "Wasserstein distance of probabilities; the means' total variation"
-    table = new_table(f"Closeness to {reference}: ratio of epistemic sds; {title}", "", *REGIONS)
+def _reference_distance(summary: pd.DataFrame, reference: str) -> Table:
+    measures = _MEASURES_OF_CLASSES if of_classes(summary) else _MEASURES
+    table = new_table(f"Distance to {reference}, the reference", "", *REGIONS)
     for _, row in summary.iterrows():
-        if any(not math.isnan(row[f"{measure}_{region}"]) for measure in measures for region in REGIONS):
-            for measure, label in measures.items():
-                name = row["method"] if label == "sd ratio" else ""
-                values = [with_interval(row, f"{measure}_{region}", "\n") for region in REGIONS]
-                table.add_row(name, label, *values)
+        known = [not math.isnan(value(row, f"{measure}_{region}")) for measure in measures for region in REGIONS]
+        for position, (measure, label) in enumerate(measures.items() if any(known) else ()):
+            values = [with_interval(row, f"{measure}_{region}", "\n") for region in REGIONS]
+            table.add_row("" if position else row["method"], label, *values)
     return table
 
 
 def _scores(summary: pd.DataFrame) -> Table:
-    levels = [f"{100 * level:.0f}" for level in LEVELS]
-    within = f"; covered: by {', '.join(levels[:-1])} and {levels[-1]} % intervals"
     classes = of_classes(summary)
-    title = f"Held-out rows: joint: log-likelihood of {TAU} at a time, per row{'' if classes else within}"
     more = ("accuracy",) if classes else ("CRPS", "covered, %", "95 % width")
-    table = new_table(title, "", "rmse", "log-lik.", "joint", *more)
+    table = new_table("Held-out rows", "", "rmse", "log-lik.", "joint", *more)
     for _, row in summary.iterrows():
-        held_out = [region for region in REGIONS if not math.isnan(row[f"rmse_{region}"])]
-        for region in held_out:
-            values = [short(row[f"{score}_{region}"]) for score in ("rmse", "log_likelihood", "joint_log_likelihood")]
+        regions = [region for region in REGIONS if not math.isnan(value(row, f"rmse_{region}"))]
+        for region in regions:
+            scores = [value(row, f"{score}_{region}") for score in ("rmse", "log_likelihood", "joint_log_likelihood")]
+            texts = [short(score) for score in scores]
             if classes:
-                values.append(short(row[f"accuracy_{region}"], 3))
+                texts.append(short(value(row, f"accuracy_{region}"), 3))
             else:
-                covered = " ".join(f"{100 * row[f'coverage_{level}_{region}']:.0f}" for level in levels)
-                values += [short(row[f"crps_{region}"]), covered, short(row[f"width_95_{region}"])]
-            table.add_row(row["method"] if region == held_out[0] else "", region, *values)
+                covered = [100 * value(row, f"coverage_{percent}_{region}") for percent in _PERCENTS]
+                percents = " ".join("-" if math.isnan(share) else f"{share:.0f}" for share in covered)
+                texts += [short(value(row, f"crps_{region}")), percents, short(value(row, f"width_95_{region}"))]
+            table.add_row(row["method"] if region == regions[0] else "", region, *texts)
     return table
 
 
 def _cost(summary: pd.DataFrame) -> Table:
-    chains = any(_has_chains(row) for _, row in summary.iterrows())
-    more = ("accept", "R-hat", "ESS") if chains else ()
-    table = new_table("Cost of a fit", "fit, s", "predict", "weights", "random", "MiB", *more)
+    table = new_table("Cost of a fit", "fit, s", "predict, s", "parameters", "random", "MiB")
     for _, row in summary.iterrows():
-        values = [short(row["fit_seconds"]), short(row["predict_seconds"])]
-        counts = [f"{row['parameters']:.0f}", f"{row['random_variables']:.0f}", short(row["peak_memory"])]
-        of_chains = [short(row["acceptance"]), short(row["r_hat"], 4), short(row["ess"])] if chains else []
-        table.add_row(row["method"], *values, *counts, *of_chains)
+        seconds = [short(value(row, name)) for name in ("fit_seconds", "predict_seconds")]
+        counts = [value(row, name) for name in ("parameters", "random_variables")]
+        numbers = ["-" if math.isnan(count) else f"{count:.0f}" for count in counts]
+        table.add_row(row["method"], *seconds, *numbers, short(value(row, "peak_memory")))
     return table
 
 
-def new_table(title: str, *headings: str, heading: str = "method") -> Table:
-    """A table to be read on a screen, without lines; its first column is text."""
-    table = Table(title=Text(title), title_justify="left", header_style="bold", box=SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column(heading, no_wrap=True)
-    for name in headings:
-        table.add_column(name, justify="right")
+def _markov_chains(summary: pd.DataFrame) -> Table:
+    table = new_table("Markov chains", "acceptance", "R-hat", "ESS", "tail ESS")
+    for _, row in summary.iterrows():
+        if _has_chains(row):
+            acceptance, r_hat, *sizes = (value(row, name) for name in ("acceptance", "r_hat", "ess", "ess_tail"))
+            table.add_row(row["method"], short(acceptance), short(r_hat, 4), *map(short, sizes))
     return table
-
-
-def verdicts(summary: pd.DataFrame) -> list[str]:
-    """For each method, a line that says what its epistemic variance does away from the data."""
-    return [f"{row['method']}: {_verdict(row)}" for _, row in summary.iterrows()]
-
-
-def failures(results: pd.DataFrame) -> list[str]:
-    """A line for each method and seed that failed, or failed with four times the data."""
-    lines = []
-    for (method, seed), rows in results.groupby(["method", "seed"], sort=False):
-        (status, *_), contraction = rows["status"], rows.loc[rows["contraction_status"] != "ok", "contraction_status"]
-        if status != "ok":
-            lines.append(f"{method}, seed {seed}: {status}")
-        lines += [f"{method}, seed {seed}, with four times the data: {text}" for text in contraction]
-    return lines
 
 
 def _verdict(row: pd.Series[float]) -> str:
-    note = failed(int(row["seeds_failed"]))
-    if not row["seeds_ok"]:
+    note = failed(row)
+    if not value(row, "seeds_ok") > 0:
         return f"no seed succeeded{note}"
-    sds = [row[f"sd_{region}"] for region in REGIONS if not math.isnan(row[f"sd_{region}"])]
-    if not any(sds):
+    sds = [value(row, f"sd_{region}") for region in REGIONS]
+    if not any(sd for sd in sds if not math.isnan(sd)):
         return f"no epistemic variance anywhere, so it never knows that it does not know{note}"
     ratios = [
         f"{with_interval(row, f'{region}_{NEAR}')} times as much {region} the data as near it"
         for region in (BETWEEN, BEYOND)
-        if not math.isnan(row[f"{region}_{NEAR}"])
+        if not math.isnan(value(row, f"{region}_{NEAR}"))
     ]
-    caveat = LATENT_NOISE if str(row["method"]) == "hidden" else ""
+    caveat = LATENT_NOISE if value(row, "latent_noise") > 0 else ""
     contraction = ""
-    if not math.isnan(row["contraction"]):
-        contraction = f"; {short(row['contraction'])} times less near it with four times the data"
-    apart = ""
-    if _has_chains(row) and not note and not (row["r_hat"] <= MAX_R_HAT and row["ess"] >= MIN_ESS):
-        apart = f"; chains not converged, R-hat {short(row['r_hat'], 4)}, ESS {short(row['ess'])}"
-    return f"epistemic variance {', '.join(ratios) or 'near the data alone'}{contraction}{caveat}{apart}{note}"
-
-
-def failed(seeds: int) -> str:
-    """That so many seeds failed, if any."""
-    return f" ({seeds} seed{'s' if seeds > 1 else ''} failed)" if seeds else ""
+    if not math.isnan(value(row, "contraction")):
+        contraction = f"; {short(value(row, 'contraction'))} times less near it with four times the data"
+    chains = "" if note else _chains(row)
+    return f"epistemic variance {', '.join(ratios) or 'near the data alone'}{contraction}{caveat}{chains}{note}"
 
 
 def _has_chains(row: pd.Series[float]) -> bool:
-    return not all(math.isnan(row[name]) for name in ("acceptance", "r_hat", "ess"))
+    return not all(math.isnan(value(row, name)) for name in ("acceptance", "r_hat", "ess"))
+
+
+def _chains(row: pd.Series[float]) -> str:
+    """Return a note that the Markov chains have not converged, or nothing; a tail ESS may be unknown."""
+    r_hat, ess, tail = (value(row, name) for name in ("r_hat", "ess", "ess_tail"))
+    converged = r_hat <= MAX_R_HAT and ess >= MIN_ESS and not tail < MIN_ESS
+    if converged or not _has_chains(row):
+        return ""
+    of_tails = "" if math.isnan(tail) else f", tail ESS {short(tail)}"
+    return f"; chains not converged, R-hat {short(r_hat, 4)}, ESS {short(ess)}{of_tails}"
+
+
+def new_table(title: str, *headings: str, heading: str = "method") -> Table:
+    """Return an empty table without vertical lines; all columns but the first are aligned to the right."""
+    table = Table(title=Text(title), title_justify="left", header_style="bold", box=SIMPLE, padding=(0, 1, 0, 0))
+    table.add_column(heading, no_wrap=True)
+    for name in headings:
+        table.add_column(name, justify="right", overflow="fold")
+    return table
+
+
+def failed(row: pd.Series[float]) -> str:
+    """Return a note on the number of seeds that failed, or nothing if none did."""
+    seeds = value(row, "seeds_failed")
+    return f" ({seeds:.0f} seed{'s' if seeds > 1 else ''} failed)" if seeds > 0 else ""
+
+
+def value(row: pd.Series[float], name: str) -> float:
+    """Return a column of the row as a number; NaN if it is missing."""
+    return float(row.get(name, math.nan))
 
 
 def with_interval(row: pd.Series[float], name: str, separator: str = " ", digits: int = 2) -> str:
-    """A column's estimate, and its bounds where they are known."""
-    low, high = (row.get(f"{name}_{bound}", math.nan) for bound in ("low", "high"))
+    """Return a column's estimate as text, with its bounds `_low` and `_high` where both are known."""
+    low, high = (value(row, f"{name}_{bound}") for bound in ("low", "high"))
     known = not (math.isnan(low) or math.isnan(high))
     interval = f"{separator}[{short(low, digits)}, {short(high, digits)}]" if known else ""
-    return short(row[name], digits) + interval
+    return short(value(row, name), digits) + interval
 
 
-def short(value: float, digits: int = 2) -> str:
-    """A number of a few digits, whole if it is larger; a dash for none."""
-    if math.isnan(value):
+def short(number: float, digits: int = 2) -> str:
+    """Return a number as text with so many significant digits, or as a whole number if it is larger.
+
+    Numbers below 0.001 have an exponent. NaN is a dash.
+    """
+    if math.isnan(number):
         return "-"
-    text = f"{value:.{digits}g}"
-    return f"{value:.0f}" if 10**digits <= abs(float(text)) < math.inf else text
+    if 0 < abs(number) < 1e-3:
+        mantissa, exponent = f"{number:.{digits - 1}e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
+    text = f"{number:.{digits}g}"
+    return f"{number:.0f}" if 10**digits <= abs(float(text)) < math.inf else text

@@ -1,1 +1,1 @@
-"""One file for each kind of variation: `(network, num_examples, ...) -> tf_keras.Model` whose output is a distribution."""
+"""Builders, one file for each kind of variation: `(network, num_examples, ...)` gives a Keras model."""

@@ -17,7 +17,7 @@ from variational_bnn.models.backend import tf_keras
 from variational_bnn.models.builders.assembly import LayerMaker, chain, dense, layer_seeds
 from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
 from variational_bnn.models.builders.weights import ESTIMATORS, mean_field
-from variational_bnn.models.layers import NormalUnits
+from variational_bnn.models.latents import NormalUnits
 from variational_bnn.models.likelihood_head import LikelihoodHead
 from variational_bnn.models.variational_model import VariationalModel
 

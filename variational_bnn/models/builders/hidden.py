@@ -7,7 +7,7 @@ from typing import Any
 from variational_bnn.base import Network, require_network
 from variational_bnn.base.checks import require
 from variational_bnn.models.builders.assembly import assemble, dense
-from variational_bnn.models.layers import NormalUnits
+from variational_bnn.models.latents import NormalUnits
 from variational_bnn.models.variational_model import VariationalModel
 
 

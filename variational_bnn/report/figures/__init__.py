@@ -1,1 +1,1 @@
-"""One file for each figure; each takes tables or arrays and returns a Matplotlib figure, without pyplot."""
+"""One file a figure: each takes tables or arrays and returns a Matplotlib figure, made without pyplot."""

@@ -1,4 +1,4 @@
-"""What the figures share: one look a method, and axes that can be read from the back of a room."""
+"""What all figures share: the style of each method, sizes of text, and logarithmic axes with a place for zeros."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from variational_bnn.base import BETWEEN, BEYOND, NEAR
 from variational_bnn.base.checks import Array
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255")
-"""Okabe and Ito's, and a dark red of Tol's: black and grey are for data and references."""
+"""Six colours of Okabe and Ito (2008) and a dark red of Tol; black and grey are left for data and references."""
 METHOD_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 REGION_MARKERS = {NEAR: "o", BETWEEN: "D", BEYOND: "^"}
 REGION_SHADES = {NEAR: "#FFFFFF", BETWEEN: "#FBF0D9", BEYOND: "#EBEBEB"}
@@ -25,7 +25,13 @@ DOTS_PER_INCH = 150
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """How a method is drawn: a colour, a marker and a kind of line."""
+    """How a method is drawn.
+
+    Attributes:
+        colour: A Matplotlib colour.
+        marker: A Matplotlib marker.
+        line: A Matplotlib line style.
+    """
 
     colour: str
     marker: str
@@ -33,7 +39,7 @@ class Style:
 
     @property
     def line_properties(self) -> dict[str, Any]:
-        """What `Axes.plot` and `Line2D` are told."""
+        """The arguments of this style for `Axes.plot` and `Line2D`."""
         return {
             "color": self.colour,
             "marker": self.marker,
@@ -44,7 +50,10 @@ class Style:
 
 
 def styles(methods: Iterable[str]) -> dict[str, Style]:
-    """A style for each different method, in first-seen order; the first seven are told apart by colour alone."""
+    """Give each method a style, in the order in which the methods first appear.
+
+    The first seven styles differ in colour; later ones repeat the colours with a dashed line.
+    """
     return {
         name: Style(
             colour=COLOURS[position % len(COLOURS)],
@@ -56,13 +65,13 @@ def styles(methods: Iterable[str]) -> dict[str, Style]:
 
 
 def plain(ax: Axes) -> None:
-    """Only the left and the lower spine, and numbers large enough."""
+    """Keep only the left and the lower spine, and set the size of the tick labels."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.tick_params(labelsize=TEXT)
 
 
 def log_scale(ax: Axes, which: Literal["x", "y"], low: float, high: float) -> None:
-    """Make an axis logarithmic from low to high, with plain numbers on it."""
+    """Make an axis logarithmic from low to high, with plain decimal numbers as tick labels."""
     ax.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
     axis = ax.xaxis if which == "x" else ax.yaxis
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1000 else (1,)))
@@ -71,17 +80,17 @@ def log_scale(ax: Axes, which: Literal["x", "y"], low: float, high: float) -> No
 
 
 def zero_strip(strip: Axes, which: Literal["x", "y"]) -> None:
-    """Make the axes beside a logarithmic one the place for what is exactly zero."""
+    """Prepare narrow axes beside logarithmic ones, in which values that are exactly zero are drawn."""
     strip.set(**{f"{which}lim": (-1, 1), f"{which}ticks": [0], f"{which}ticklabels": ["0"]})
     strip.set_facecolor("#F3F3F3")
 
 
 def positive_range(values: Array) -> tuple[float, float]:
-    """The smallest and the largest value above zero; 0.1 and 10 if there is none."""
+    """Return the smallest and the largest finite value above zero; 0.1 and 10 if there is none."""
     positive = values[np.isfinite(values) & (values > 0)]
     return (float(positive.min()), float(positive.max())) if len(positive) else (0.1, 10.0)
 
 
 def rounded(value: float) -> str:
-    """Three digits, and as few exponents as can be."""
+    """Format a number with three significant digits, with an exponent only where it is very large or small."""
     return f"{float(f'{value:.3g}'):g}".replace("-", "\N{MINUS SIGN}")

@@ -1,4 +1,4 @@
-"""Latent codes of models by class, a panel each."""
+"""Latent codes by class: a panel a model."""
 
 from __future__ import annotations
 
@@ -20,55 +20,94 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from sklearn.decomposition import PCA
 
-from variational_bnn.base.checks import Array
-from variational_bnn.report.figures.axes import DOTS_PER_INCH, GREY, METHOD_MARKERS, TEXT, TITLE, Style, plain
+from variational_bnn.base.checks import Array, require, require_known
+from variational_bnn.report.figures.axes import DOTS_PER_INCH, GREY, METHOD_MARKERS, TEXT, TITLE, Style, plain, styles
+from variational_bnn.report.figures.inputs import ArraysByModel, checked_arrays, checked_labels
 
 CLASS_COLOURS = [to_hex(colour) for colour in colormaps["tab10"](range(10))]
 PRIOR_RADIUS = 2.0
 PRIOR: dict[str, Any] = {"color": "black", "linestyle": ":", "linewidth": 2}
 TAILS = ((0.005, 0.995, 0.25), (0.05, 0.95, 1.0))
-"""Two quantiles of the codes, and how many times their distance beyond them a point may be to be within the axes."""
+"""Two quantiles of the codes, and by how many times their distance the axes may reach beyond them."""
 
 JITTER = 0.36
-"""On either side of a class's line, where codes have one number."""
+"""The random shift of points to either side of their class's line, where codes have one latent."""
 
 ROOM, PUSHES = 1.25, 200
-"""Between the middles of two classes' names, in their own sizes, and how often they are pushed apart for it."""
+"""The smallest distance between the middles of two classes' names, in units of their size, and the iterations to it."""
 
 CHARACTER, LINE, BESIDE = 0.65, 1.1, 0.8
-"""Width and height of a character in sizes of the font, and inches of a panel that its axes do not have, about."""
+"""Approximately, the width and height of a character in units of the font size, and the inches that labels take."""
 
 
-def latents_figure(
-    codes: Mapping[str, Array], labels: npt.NDArray[Any], with_prior: Collection[str], looks: Mapping[str, Style]
+def plot_latents(
+    codes: ArraysByModel,
+    labels: npt.NDArray[Any],
+    with_prior: Collection[str] = (),
+    style_of: Mapping[str, Style] | None = None,
 ) -> Figure:
-    columns = len(codes) if len(codes) < 4 else 2 if len(codes) == 4 else 4
-    rows = math.ceil(len(codes) / columns)
+    """Draw latent codes by class: a panel a model, each on its own scale, with each class's name at its median code.
+
+    Codes of one latent are drawn against their class, and codes of more than two by their two principal components.
+    The axes leave out outliers: codes that are beyond the 0.5 % and 99.5 % quantiles by more than a quarter of the
+    distance between the two, or beyond the 5 % and 95 % quantiles by more than the distance between these. The number
+    of codes that are outside the axes or not finite is stated above the panel.
+
+    Args:
+        codes: `[M, L]` of each model, with any number L of latents.
+        labels: `[M]`, numbers or words.
+        with_prior: The models whose codes have the prior N(0, I). Of these, a dotted circle marks 2 sd of the prior if
+            L is at most 2.
+        style_of: The style of each model; by default in the order of the codes.
+
+    Raises:
+        ValueError: If a shape does not fit, there are no codes or no models, or a model with a prior is unknown.
+    """
+    checked = _checked(codes)
+    count = len(next(iter(checked.values())))
+    for model in with_prior:
+        require_known("model with a prior", model, list(checked))
+    style_of = style_of or styles(checked)
+    columns = len(checked) if len(checked) < 4 else 2 if len(checked) == 4 else 4
+    rows = math.ceil(len(checked) / columns)
     each = {1: 5.2, 2: 4.6}.get(columns, 3.7) if rows == 1 else 3.7
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.07, compress=True)
     figure = Figure(figsize=(each * columns + 1.1, (each + 0.4) * rows + 0.3), dpi=DOTS_PER_INCH, layout=layout)
     grid = figure.subplots(rows, columns, squeeze=False)
-    classes, numbers = np.unique(labels, return_inverse=True)
+    classes, numbers = np.unique(checked_labels(labels, count, "the codes"), return_inverse=True)
     names = [str(name) for name in classes]
-    priors = {model: code.shape[1] <= 2 and model in with_prior for model, code in codes.items()}
+    priors = {model: code.shape[1] <= 2 and model in with_prior for model, code in checked.items()}
     outside = {
         model: _draw_panel(ax, code, numbers, names, priors[model], each - BESIDE)
-        for ax, (model, code) in zip(grid.flat, codes.items(), strict=False)
+        for ax, (model, code) in zip(grid.flat, checked.items(), strict=False)
     }
     pad = 22 if any(outside.values()) else 6
-    for ax, (model, count) in zip(grid.flat, outside.items(), strict=False):
-        look: dict[str, Any] = {"fontsize": TITLE, "fontweight": "bold", "color": looks[model].colour}
+    for ax, (model, left_out) in zip(grid.flat, outside.items(), strict=False):
+        look: dict[str, Any] = {"fontsize": TITLE, "fontweight": "bold", "color": style_of[model].colour}
         ax.set_title(model, loc="left", pad=pad, parse_math=False, **look)
-        note = f"{count} of {len(labels)} points outside" if count else ""
+        note = f"{left_out} of {count} points outside" if left_out else ""
         ax.annotate(note, (0, 1), (0, 5), "axes fraction", "offset points", fontsize=TEXT - 1, color=GREY)
-    for ax in grid.flat[len(codes) :]:
+    for ax in grid.flat[len(checked) :]:
         ax.set_axis_off()
     _add_legends(figure, names, any(priors.values()))
     return figure
 
 
+def _checked(codes: ArraysByModel) -> dict[str, Array]:
+    """Return the codes `[M, L]` as float64; raise `ValueError` if a shape does not fit."""
+    checked = checked_arrays("codes", codes)
+    for model, code in checked.items():
+        fits = code.ndim == 2 and code.size > 0
+        require(fits, f"codes of {model} must have shape [examples, latents], none of them 0, got {list(code.shape)}")
+    first, count = next((model, len(code)) for model, code in checked.items())
+    for model, code in checked.items():
+        same = len(code) == count
+        require(same, f"codes of {model} must be of as many examples as {first}'s {count}, got {len(code)}")
+    return checked
+
+
 def _draw_panel(ax: Axes, code: Array, numbers: npt.NDArray[Any], names: list[str], prior: bool, inches: float) -> int:
-    """Draw a model's codes `[M, L]` in axes of so many inches, and return how many of them are outside."""
+    """Draw a model's codes `[M, L]` in axes of so many inches, and return how many of them are outside the axes."""
     size = code.shape[1]
     points, (across, up) = _points(code, numbers)
     if prior:
@@ -87,7 +126,7 @@ def _draw_panel(ax: Axes, code: Array, numbers: npt.NDArray[Any], names: list[st
 
 
 def _points(code: Array, numbers: npt.NDArray[Any]) -> tuple[Array, tuple[str, str]]:
-    """Where the codes `[M, L]` are drawn, `[M, 2]`, and what the two axes are."""
+    """Return the coordinates `[M, 2]` at which codes `[M, L]` are drawn, and the names of the two axes."""
     if code.shape[1] == 1:
         jitter = np.random.default_rng(0).uniform(-JITTER, JITTER, len(code))
         return np.column_stack([code[:, 0], numbers + jitter]), ("z1", "class")
@@ -112,7 +151,7 @@ def _draw_prior(ax: Axes, size: int) -> None:
 
 
 def _draw_points(ax: Axes, points: Array, numbers: npt.NDArray[Any]) -> None:
-    """A marker for ten classes; in random order, or the last class would cover the others."""
+    """Draw points, with another marker for every ten classes, in random order so that no class covers the others."""
     order = np.random.default_rng(1).permutation(len(points))
     area, alpha = float(np.clip(8000 / len(points), 4, 22)), float(np.clip(30 / math.sqrt(len(points)), 0.35, 0.75))
     for block in range(int(numbers.max()) // len(CLASS_COLOURS) + 1):
@@ -130,7 +169,7 @@ def _draw_points(ax: Axes, points: Array, numbers: npt.NDArray[Any]) -> None:
 
 
 def _name_classes(ax: Axes, points: Array, numbers: npt.NDArray[Any], names: list[str], inches: float) -> None:
-    """Each class's name at the median of its points, or beside it with a line where names would cover each other."""
+    """Write each class's name at the median of its points; where names would overlap, beside it with a line to it."""
     finite = np.isfinite(points).all(axis=1)
     present = [number for number in range(len(names)) if (finite & (numbers == number)).any()]
     medians = np.array([np.median(points[finite & (numbers == number)], axis=0) for number in present]).reshape(-1, 2)
@@ -161,9 +200,9 @@ def _name_classes(ax: Axes, points: Array, numbers: npt.NDArray[Any], names: lis
 
 
 def _apart(places: Array, room: Array) -> Array:
-    """Places `[N, 2]` in units of the axes, pushed away from each other until names of this size have room.
+    """Return places `[N, 2]`, in units of the axes, moved apart until names of the size `room` do not overlap.
 
-    What was inside the axes stays there, though names may then cover each other if they are too many.
+    Places inside the axes stay inside; if there are too many names, some may then still overlap.
     """
     inside = ((places >= 0) & (places <= 1)).all(axis=1)
     places = places / room
@@ -172,7 +211,7 @@ def _apart(places: Array, room: Array) -> Array:
             way = places[one] - places[other]
             distance = float(np.hypot(*way))
             if distance < ROOM:
-                angle = 2 * math.pi * one / len(places)  # Of places that are the same.
+                angle = 2 * math.pi * one / len(places)  # The direction in which equal places are moved apart.
                 way = way / distance if distance > 0 else np.array([math.cos(angle), math.sin(angle)])
                 places[one] += (ROOM - distance) / 2 * way
                 places[other] -= (ROOM - distance) / 2 * way
@@ -181,7 +220,7 @@ def _apart(places: Array, room: Array) -> Array:
 
 
 def _limit(ax: Axes, points: Array, size: int, prior: bool) -> int:
-    """Set limits that outliers do not stretch, the same width on both axes, and count the points outside."""
+    """Set limits without outliers, of the same width on both axes, and return the number of points outside."""
     finite = points[np.isfinite(points).all(axis=1)]
     finite = finite if len(finite) else np.zeros((1, 2))
     low, high = finite.min(axis=0), finite.max(axis=0)

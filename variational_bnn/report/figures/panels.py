@@ -1,4 +1,4 @@
-"""Panels beside each other, and what those over an input share: the shades of regions, and marks where lines leave."""
+"""Panels of methods over one feature: their grid, the shades of the regions, and marks where lines leave the axes."""
 
 from __future__ import annotations
 
@@ -15,28 +15,29 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from variational_bnn.base import REGIONS
-from variational_bnn.base.checks import Array
+from variational_bnn.base.checks import Array, require_known
 from variational_bnn.report.figures.axes import DOTS_PER_INCH, LIGHT, REGION_SHADES, TEXT, plain
 
 Grid = npt.NDArray[Any]
 
 
 def are_probabilities(predictions: pd.DataFrame) -> bool:
-    """Whether y is 0 or 1 by what is predicted of it: then, and only then, its variance is mean (1 - mean)."""
+    """Return whether the means are probabilities of a y in {0, 1}: only then is the total variance mean (1 - mean)."""
     variance = predictions["epistemic_variance"] + predictions["aleatoric_variance"]
     return np.allclose(variance, predictions["mean"] * (1 - predictions["mean"]), atol=1e-5)
 
 
 def panels_of(count: int, *, strips: bool = False) -> tuple[Figure, Grid, Grid]:
-    """A figure of panels in rows of at most four; axes that are not needed are off.
+    """Make a figure of panels in rows of at most four; axes that are not needed are switched off.
 
     Args:
-        count: At least 1.
-        strips: Whether there is a place for zeros below each panel.
+        count: Number of panels, at least 1.
+        strips: Whether each panel has a strip below it in which zeros are drawn.
 
     Returns:
-        The figure, the panels `[rows, columns]`, and the strips below them, which are the panels if there are none.
-        All share the x axis, and those of a row the y axis; so do all rows without strips.
+        The figure, the panels `[rows, columns]`, and the strips `[rows, columns]` below them; without strips, the last
+        is the array of panels again. All panels share the x axis. Panels of one row share the y axis; without strips,
+        all panels do.
     """
     columns = count if count < 4 else 2 if count == 4 else 3 if count < 10 else 4
     rows = math.ceil(count / columns)
@@ -57,8 +58,17 @@ def panels_of(count: int, *, strips: bool = False) -> tuple[Figure, Grid, Grid]:
     return figure, panels, below
 
 
+def target_of(predictions: pd.DataFrame, target: str | None) -> str:
+    """Return the target to show, by default the first output; raise `ValueError` if it is not an output."""
+    outputs = [str(output) for output in predictions["output"].unique()]
+    if target is None:
+        return outputs[0]
+    require_known("target", target, outputs)
+    return target
+
+
 def label_feature(below: Grid, count: int, feature: str) -> None:
-    """Name the feature below the last panel of each column, and keep its ticks few."""
+    """Write the feature's name below the last panel of each column, and limit the number of ticks."""
     for position, ax in enumerate(below.flat[:count]):
         ax.margins(x=0)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
@@ -69,7 +79,7 @@ def label_feature(below: Grid, count: int, feature: str) -> None:
 
 
 def shade_regions(ax: Axes, x: Array, regions: npt.NDArray[Any]) -> None:
-    """Give each run of inputs `[N]`, in ascending order, the shade of its region `[N]`."""
+    """Shade the axes by region, for inputs `[N]` in ascending order and the region `[N]` of each."""
     edges = np.concatenate([x[:1], (x[1:] + x[:-1]) / 2, x[-1:]])
     for region in REGIONS:
         for start, stop in _runs(regions == region):
@@ -77,7 +87,7 @@ def shade_regions(ax: Axes, x: Array, regions: npt.NDArray[Any]) -> None:
 
 
 def mark_leaving(ax: Axes, x: Array, below: npt.NDArray[np.bool_], above: npt.NDArray[np.bool_], colour: str) -> None:
-    """A triangle in the middle of each run of x `[N]` where something leaves the axes at the bottom or at the top."""
+    """Mark each interval of x `[N]` in which a line leaves the axes, below or above, with a triangle in its middle."""
     for outside, height, marker in ((below, 0.03, "v"), (above, 0.97, "^")):
         middles = [(x[start] + x[stop - 1]) / 2 for start, stop in _runs(outside)]
         ax.plot(
@@ -86,11 +96,11 @@ def mark_leaving(ax: Axes, x: Array, below: npt.NDArray[np.bool_], above: npt.ND
 
 
 def region_handles() -> list[Patch]:
-    """The shades, for a legend."""
+    """Return the legend handles of the regions' shades."""
     return [Patch(facecolor=REGION_SHADES[region], edgecolor=LIGHT, label=region) for region in REGIONS]
 
 
 def _runs(flags: npt.NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Where each run of true values starts and, exclusively, stops."""
+    """Return the start and the exclusive end of each sequence of true values."""
     changes = np.flatnonzero(np.diff(np.concatenate([[0], flags.astype(int), [0]])))
     return list(zip(changes[::2].tolist(), changes[1::2].tolist(), strict=True))

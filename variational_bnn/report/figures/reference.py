@@ -1,4 +1,4 @@
-"""Epistemic sd over the input, each method's against a reference's: a panel a method, on shared axes."""
+"""The epistemic sd of each method over one feature, beside that of a reference posterior: a panel a method."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from variational_bnn.base.checks import require, require_known
 from variational_bnn.report.figures.axes import (
     GREY,
     TEXT,
@@ -21,35 +20,69 @@ from variational_bnn.report.figures.axes import (
     plain,
     positive_range,
     rounded,
+    styles,
     zero_strip,
 )
-from variational_bnn.report.figures.panels import label_feature, mark_leaving, panels_of, region_handles, shade_regions
+from variational_bnn.report.figures.inputs import complete_rows, with_columns
+from variational_bnn.report.figures.panels import (
+    label_feature,
+    mark_leaving,
+    panels_of,
+    region_handles,
+    shade_regions,
+    target_of,
+)
 
 REFERENCE_COLOUR = "black"
 BAND_ALPHA = 0.3
 WIDE, NARROW = 4.5, 1.8
-"""Of lines: where a method agrees with the reference, it is still seen upon it."""
+"""Line widths of the reference and of a method: where the two agree, both lines are seen."""
 
 REACH = 30.0
-"""The axis follows the methods up to this many times beyond the reference's own range."""
+"""The y axis follows the methods up to this many times beyond the range of the reference."""
 
 
-def against_reference(
-    predictions: pd.DataFrame, data: pd.DataFrame, reference: str, target: str | None, looks: Mapping[str, Style]
-) -> Figure:
-    one_feature = len(predictions) > 0 and bool(predictions["x"].notna().all())
-    require(one_feature, "the figure against a reference needs exactly one feature, x has NaN")
-    outputs, known = list(predictions["output"].unique()), list(predictions["method"].unique())
-    target = outputs[0] if target is None else target
-    require_known("target", target, outputs)
-    require_known("reference", reference, known)
-    methods = [method for method in looks if method in known and method != reference]
-    require(len(methods) > 0, f"methods other than the reference {reference!r} are wanted, got none")
-    of_target = predictions[predictions["output"] == target]
-    spreads = {method: _over_seeds(of_target[of_target["method"] == method]) for method in (*methods, reference)}
-    zeros = any((spread["sd"] == 0).any() for spread in spreads.values())
+def plot_reference(
+    predictions: pd.DataFrame,
+    data: pd.DataFrame,
+    reference: str | None,
+    style_of: Mapping[str, Style] | None = None,
+    target: str | None = None,
+) -> Figure | None:
+    """Draw each method's epistemic sd over one feature, on a logarithmic scale, with the reference's in black.
+
+    Lines are geometric means over seeds; bands reach from the smallest to the largest sd of a seed. An sd of exactly
+    zero is drawn in a strip of its own. Where a line leaves the axis, which reaches 30 times beyond the range of the
+    reference, triangles mark the place and the panel states the range of the sd.
+
+    Args:
+        predictions: A row for each `method`, `seed`, `query_point` and `output`, with `x`, `region` and
+            `epistemic_variance`, as in `Comparison.predictions`.
+        data: Training rows; columns are the feature and then the outputs.
+        reference: The method that the others are compared with, or None.
+        style_of: The style of each method; by default in the order of the predictions.
+        target: The output to show; by default the first.
+
+    Returns:
+        The figure; None without predictions over exactly one feature of the reference and of another method.
+
+    Raises:
+        ValueError: If the target is unknown.
+    """
+    rows = complete_rows(predictions, ("method", "seed", "query_point", "output", "x", "epistemic_variance"))
+    if rows.empty:
+        return None
+    target = target_of(rows, target)
+    rows = with_columns(rows[rows["output"] == target], ("region",))
+    style_of = style_of or styles(rows["method"])
+    methods = [method for method in style_of if (rows["method"] == method).any() and method != reference]
+    if reference is None or not (rows["method"] == reference).any() or not methods:
+        return None
+    sds = {method: _over_seeds(rows[rows["method"] == method]) for method in (*methods, reference)}
+    own = sds[reference]
+    zeros = any((sd["sd"] == 0).any() for sd in sds.values())
     figure, panels, strips = panels_of(len(methods), strips=zeros)
-    low, high = _limits(spreads.values(), spreads[reference])
+    low, high = _limits(sds.values(), own)
     for ax, strip, method in zip(panels.flat, strips.flat, methods, strict=False):
         log_scale(ax, "y", low, high)
         if zeros:
@@ -57,48 +90,53 @@ def against_reference(
             ax.tick_params(axis="x", length=0)
             ax.spines["bottom"].set_visible(False)
         plain(ax)
-        _draw_panel(ax, strip, spreads[method], spreads[reference], looks[method].colour)
+        colour = style_of[method].colour
+        _draw_panel(ax, strip, sds[method], own, colour)
         ax.plot(data.iloc[:, 0], [0.03] * len(data), "|", color=GREY, markersize=9, transform=ax.get_xaxis_transform())
-        ax.set_title(method, loc="left", pad=22, fontsize=TITLE, fontweight="bold", color=looks[method].colour)
+        ax.set_title(method, loc="left", pad=22, fontsize=TITLE, fontweight="bold", color=colour)
     for ax in panels[:, 0]:
         ax.set_ylabel(f"epistemic sd of {target}", fontsize=TEXT, parse_math=False)
     label_feature(strips, len(methods), data.columns[0])
-    seeds = of_target["seed"].nunique()
-    figure.legend(handles=_legend(reference, seeds), loc="outside lower center", ncols=3, frameon=False, fontsize=TEXT)
+    handles = _legend(reference, rows["seed"].nunique())
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=TEXT)
     return figure
 
 
 def _over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
-    """A row a query in order of x: geometric mean `sd` over seeds, and the `lowest` and `highest` seed's."""
+    """Return a row for each query point, in ascending order of x.
+
+    The column `sd` is the geometric mean over seeds; `lowest` and `highest` are the smallest and largest sd of a seed.
+    """
     rows = rows.assign(sd=np.sqrt(rows["epistemic_variance"]))
     with np.errstate(divide="ignore"):
         rows = rows.assign(log=np.log(rows["sd"]))
-    queries = rows.groupby("query_point")
-    spread = {"lowest": queries["sd"].min(), "sd": np.exp(queries["log"].mean()), "highest": queries["sd"].max()}
-    table = pd.DataFrame({"x": queries["x"].first(), "region": queries["region"].first(), **spread})
-    return table.sort_values("x")
+    points = rows.groupby("query_point")
+    sds = {"lowest": points["sd"].min(), "sd": np.exp(points["log"].mean()), "highest": points["sd"].max()}
+    return pd.DataFrame({"x": points["x"].first(), "region": points["region"].first(), **sds}).sort_values("x")
 
 
-def _limits(spreads: Iterable[pd.DataFrame], reference: pd.DataFrame) -> tuple[float, float]:
-    """What lines and bands need, but at most `REACH` times the reference's range on either side."""
-    wanted_low, wanted_high = positive_range(np.concatenate([spread[["lowest", "highest"]] for spread in spreads]))
+def _limits(sds: Iterable[pd.DataFrame], reference: pd.DataFrame) -> tuple[float, float]:
+    """Return the limits of the y axis: all lines and bands, within `REACH` times the range of the reference."""
+    lowest, highest = positive_range(np.concatenate([sd[["lowest", "highest"]] for sd in sds]))
     low, high = positive_range(reference["sd"].to_numpy())
-    return max(wanted_low, low / REACH) / 1.5, min(wanted_high, high * REACH) * 1.5
+    return max(lowest, low / REACH) / 1.5, min(highest, high * REACH) * 1.5
 
 
-def _draw_panel(ax: Axes, strip: Axes, spread: pd.DataFrame, reference: pd.DataFrame, colour: str) -> None:
-    shade_regions(ax, reference["x"].to_numpy(), reference["region"].to_numpy())
+def _draw_panel(ax: Axes, strip: Axes, method: pd.DataFrame, reference: pd.DataFrame, colour: str) -> None:
+    shade_regions(ax, reference["x"].to_numpy(), reference["region"].to_numpy(dtype=object))
     low, high = ax.get_ylim()
-    for table, shade, width in ((reference, REFERENCE_COLOUR, WIDE), (spread, colour, NARROW)):
+    for table, name, shade, width in (
+        (reference, "reference", REFERENCE_COLOUR, WIDE),
+        (method, "method", colour, NARROW),
+    ):
         x, sd = table["x"].to_numpy(), table["sd"].to_numpy()
-        name = "reference" if table is reference else "method"
         if (table["highest"] > table["lowest"]).any():
             band = table[["lowest", "highest"]].clip(low / 10, high * 10).to_numpy().T
             ax.fill_between(x, *band, color=shade, alpha=BAND_ALPHA, linewidth=0, label=f"{name}'s seeds")
         ax.plot(x, np.where(sd > 0, sd, np.nan), color=shade, linewidth=width, label=name)
         if (sd == 0).any():
             strip.plot(x, np.where(sd == 0, 0.0, np.nan), color=shade, linewidth=width, label=name)
-    x, sd = spread["x"].to_numpy(), spread["sd"].to_numpy()
+    x, sd = method["x"].to_numpy(), method["sd"].to_numpy()
     below, above = (sd > 0) & (sd < low), sd > high
     mark_leaving(ax, x, below, above, colour)
     note = f"sd spans {rounded(sd.min())} to {rounded(sd.max())}" if (below | above).any() else ""

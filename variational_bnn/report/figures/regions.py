@@ -13,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 
 from variational_bnn.base import REGIONS
-from variational_bnn.evaluation.summary import of_classes, summarise
+from variational_bnn.evaluation.summary import of_classes
 from variational_bnn.report.figures.axes import (
     DOTS_PER_INCH,
     GREY,
@@ -24,15 +24,37 @@ from variational_bnn.report.figures.axes import (
     log_scale,
     plain,
     positive_range,
+    styles,
     zero_strip,
 )
+from variational_bnn.report.figures.inputs import complete_rows, with_columns
+
+SDS = [f"sd_{region}" for region in REGIONS]
+BOUNDS = [f"{sd}_{bound}" for sd in SDS for bound in ("low", "high")]
+SEEDS = ["seeds_ok", "seeds_failed"]
 
 
-def regions_figure(results: pd.DataFrame, looks: Mapping[str, Style]) -> Figure:
-    table = summarise(results).set_index("method")
-    points = table[[f"sd_{region}" for region in REGIONS]].to_numpy()
+def plot_regions(summary: pd.DataFrame, style_of: Mapping[str, Style] | None = None) -> Figure | None:
+    """Draw the epistemic sd by region on a logarithmic axis: a row a method, its mean over seeds and its interval.
+
+    A value of exactly zero is drawn in a strip beside the axis. Where an interval leaves the axis, a triangle marks it.
+
+    Args:
+        summary: A row for each `method`: `sd_<region>` with its bounds `_low` and `_high`, in the units of y,
+            `seeds_ok` and `seeds_failed`, as in `Comparison.table`.
+        style_of: The style of each method; by default in the order of the rows.
+
+    Returns:
+        The figure; None if there is no method.
+    """
+    rows = complete_rows(summary, ("method",))
+    if rows.empty:
+        return None
+    style_of = style_of or styles(rows["method"])
+    table = with_columns(rows, [*SDS, *BOUNDS, *SEEDS]).set_index("method")
+    points = table[SDS].to_numpy(dtype=np.float64)
     low, high = positive_range(points)
-    bounds = table.filter(regex="^sd_.*_(low|high)$").clip(low / 8, high * 8).to_numpy()
+    bounds = table[BOUNDS].astype(np.float64).clip(low / 8, high * 8).to_numpy()
     widths = (1, 16) if (points == 0).any() else (1,)
     layout = ConstrainedLayoutEngine(wspace=0, w_pad=0.06)
     figure = Figure(figsize=(9, 0.62 * len(table) + 1.7), dpi=DOTS_PER_INCH, layout=layout)
@@ -47,9 +69,9 @@ def regions_figure(results: pd.DataFrame, looks: Mapping[str, Style]) -> Figure:
         zero_strip(strip, "x")
         ax.spines["left"].set_visible(False)
     log_scale(ax, "x", np.nanmin([low, *bounds.flat]) / 1.3, np.nanmax([high, *bounds.flat]) * 1.3)
-    for row, (method, summary) in enumerate(table.iterrows()):
-        _draw_regions(strip, ax, row, summary, looks[str(method)].colour)
-    strip.set_yticks(range(len(table)), [_row_label(summary) for _, summary in table.iterrows()])
+    for row, (method, summed) in enumerate(table.iterrows()):
+        _draw_regions(strip, ax, row, summed, style_of[str(method)].colour)
+    strip.set_yticks(range(len(table)), [_row_label(str(method), summed) for method, summed in table.iterrows()])
     ax.set_ylim(len(table) - 0.5, -0.5)
     ax.set_xlabel(f"epistemic sd of {'the probabilities' if of_classes(table) else 'y (units of y)'}", fontsize=TEXT)
     look: dict[str, Any] = {"color": GREY, "linewidth": 2.2, "markersize": 8}
@@ -58,15 +80,15 @@ def regions_figure(results: pd.DataFrame, looks: Mapping[str, Style]) -> Figure:
     return figure
 
 
-def _row_label(summary: pd.Series[float]) -> str:
-    failed, seeds = summary["seeds_failed"], summary["seeds_ok"] + summary["seeds_failed"]
-    return f"{summary.name}\n({failed:g} of {seeds:g} failed)" if failed else str(summary.name)
+def _row_label(method: str, summed: pd.Series[float]) -> str:
+    ok, failed = (int(np.nan_to_num(summed[name])) for name in SEEDS)
+    return f"{method}\n({failed} of {ok + failed} failed)" if failed else method
 
 
-def _draw_regions(strip: Axes, ax: Axes, row: int, summary: pd.Series[float], colour: str) -> None:
+def _draw_regions(strip: Axes, ax: Axes, row: int, summed: pd.Series[float], colour: str) -> None:
     left, right = ax.get_xlim()
     for offset, region in zip((-0.24, 0.0, 0.24), REGIONS, strict=True):
-        sd, low, high = (summary[f"sd_{region}{bound}"] for bound in ("", "_low", "_high"))
+        sd, low, high = (summed[f"sd_{region}{bound}"] for bound in ("", "_low", "_high"))
         place = strip if sd == 0 else ax
         place.plot([sd], [row + offset], REGION_MARKERS[region], color=colour, markersize=8, label=region)
         ax.plot([low, high], [row + offset] * 2, color=colour, linewidth=2.2)

@@ -15,28 +15,50 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from variational_bnn.base.checks import Array, require
-from variational_bnn.report.figures.axes import DOTS_PER_INCH, GREY, LIGHT, TEXT, TITLE, Style, plain, rounded
+from variational_bnn.report.figures.axes import DOTS_PER_INCH, GREY, LIGHT, TEXT, TITLE, Style, plain, rounded, styles
 
 Traces = Mapping[tuple[str, str, int], Mapping[str, npt.NDArray[Any]]]
+"""From (dataset, method, seed) to the arrays of a run, by name."""
+
 MARK: dict[str, Any] = {"color": GREY, "markersize": 9, "clip_on": False, "zorder": 5}
 NOTE: dict[str, Any] = {"fontsize": TEXT - 1, "color": GREY, "in_layout": False}
 WARMUP: dict[str, Any] = {"color": LIGHT, "alpha": 0.6, "linewidth": 0}
 TAILS = (0.005, 0.995)
-"""Quantiles of the kept steps that the axis reaches half their distance beyond."""
+"""Quantiles of the kept steps; the axis reaches beyond each by half their distance."""
 
 
-def chain_traces(traces: Traces, looks: Mapping[str, Style]) -> Figure:
-    require(len(traces) > 0, "traces of at least one cell are wanted, got none")
+def plot_traces(traces: Traces, style_of: Mapping[str, Style] | None = None) -> Figure | None:
+    """Draw the log posterior density along the Markov chains of each method's first seed: a line a chain.
+
+    The y axis shows the kept steps, from their 0.5 % to their 99.5 % quantile and half as much again on either side.
+    Where chains leave it, as in their warm-up, a triangle marks the first such step and the panel states the extreme
+    value. A recorded step of one method is not as much work as one of another.
+
+    Args:
+        traces: From (dataset, method, seed) to `trace` `[steps, chains]`, in nats, and `warmup`, the number of steps
+            that are not kept. Entries without a `trace` are left out.
+        style_of: The style of each method; by default in the order of the traces.
+
+    Returns:
+        The figure; None without traces.
+
+    Raises:
+        ValueError: If a trace has another shape, or a warm-up is longer than its trace.
+    """
     first: dict[str, tuple[Array, int]] = {}
     for (dataset, method, seed), chains in traces.items():
-        if method not in first:
+        if method not in first and "trace" in chains:
             first[method] = _checked(f"{dataset} / {method} / seed {seed}", chains)
+    if not first:
+        return None
+    style_of = style_of or styles(first)
     layout = ConstrainedLayoutEngine(h_pad=0.06, w_pad=0.08)
     figure = Figure(figsize=(9, 2.7 * len(first) + 0.8), dpi=DOTS_PER_INCH, layout=layout)
     axes = figure.subplots(len(first), 1, squeeze=False)[:, 0]
     for ax, (method, (trace, warmup)) in zip(axes, first.items(), strict=True):
-        _draw_chains(ax, trace, warmup, looks[method].colour)
-        ax.set_title(method, loc="left", pad=22, fontsize=TITLE, fontweight="bold", color=looks[method].colour)
+        colour = style_of[method].colour
+        _draw_chains(ax, trace, warmup, colour)
+        ax.set_title(method, loc="left", pad=22, fontsize=TITLE, fontweight="bold", color=colour)
     axes[-1].set_xlabel("recorded step", fontsize=TEXT)
     figure.supylabel("log posterior density", fontsize=TEXT)
     shade = Patch(label="warm-up, not kept", **WARMUP)
@@ -44,11 +66,12 @@ def chain_traces(traces: Traces, looks: Mapping[str, Style]) -> Figure:
     return figure
 
 
-def _checked(cell: str, chains: Mapping[str, npt.NDArray[Any]]) -> tuple[Array, int]:
-    trace, warmup = np.asarray(chains["trace"], dtype=np.float64), int(chains["warmup"])
-    require(trace.ndim == 2, f"the trace of {cell} must have shape [steps, chains], got {list(trace.shape)}")
-    require(trace.size > 0, f"the trace of {cell} must have steps and chains, got shape {list(trace.shape)}")
-    require(0 <= warmup <= len(trace), f"the warm-up of {cell} must be from 0 to {len(trace)} steps, got {warmup}")
+def _checked(run: str, chains: Mapping[str, npt.NDArray[Any]]) -> tuple[Array, int]:
+    """Return the trace `[steps, chains]` of a run and its warm-up; raise `ValueError` if they do not fit."""
+    trace, warmup = np.asarray(chains["trace"], dtype=np.float64), int(chains.get("warmup", np.zeros(())))
+    require(trace.ndim == 2, f"the trace of {run} must have shape [steps, chains], got {list(trace.shape)}")
+    require(trace.size > 0, f"the trace of {run} must have steps and chains, got shape {list(trace.shape)}")
+    require(0 <= warmup <= len(trace), f"the warm-up of {run} must be from 0 to {len(trace)} steps, got {warmup}")
     return trace, warmup
 
 
@@ -76,7 +99,7 @@ def _draw_chains(ax: Axes, trace: Array, warmup: int, colour: str) -> None:
 
 
 def _limits(trace: Array, warmup: int) -> tuple[float, float]:
-    """Of the kept steps; of all if none of them is finite, as in a fit that failed."""
+    """Return the limits of the y axis: from the kept steps, or from all steps if no kept one is finite."""
     kept = next((part for part in (trace[warmup:], trace) if np.isfinite(part).any()), np.zeros(1))
     low, high = np.quantile(kept[np.isfinite(kept)], TAILS)
     margin = 0.5 * (high - low) or 1.0
@@ -84,6 +107,6 @@ def _limits(trace: Array, warmup: int) -> tuple[float, float]:
 
 
 def _shades(colour: str, count: int) -> list[Array]:
-    """From a light to a dark shade of the colour."""
+    """Return so many shades of the colour, from light to dark."""
     own, places = np.array(to_rgb(colour)), np.linspace(0.5, -0.45, count) if count > 1 else np.zeros(1)
     return [own + place * (1 - own) if place > 0 else own * (1 + place) for place in places]

@@ -1,0 +1,100 @@
+"""A run: one method, one seed, one dataset; and its outcome, which is rows, tables and arrays."""
+
+from __future__ import annotations
+
+import dataclasses
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy.typing as npt
+import pandas as pd
+
+from variational_bnn.base import FitError
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+Key = tuple[str, int]
+"""The name of a method and a seed: what tells the runs of a comparison apart."""
+
+Advance = Callable[[float], None]
+"""Called with the share of a run that was done since the last call."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outcome:
+    """What a run leaves.
+
+    Attributes:
+        rows: What is measured: a few rows, whose column `status` is "ok" or says what went wrong.
+        tables: Longer tables by name, such as the predictions at each query point.
+        arrays: Arrays of numbers by name.
+        finished: Whether the run came to an end; False if its worker died. Such a run is not kept, and executed again
+            next time.
+    """
+
+    rows: pd.DataFrame
+    tables: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    arrays: Arrays = field(default_factory=dict)
+    finished: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """A run that is to be executed, here or by a worker.
+
+    Attributes:
+        name: Of the method.
+        seed: Of everything that is random in the run.
+        execute: Does the work.
+        failure: `(status) -> outcome`, the rows of a run that went wrong.
+    """
+
+    name: str
+    seed: int
+    execute: Callable[[Advance], Outcome]
+    failure: Callable[[str], Outcome]
+
+    @property
+    def key(self) -> Key:
+        """What tells this run from the others."""
+        return self.name, self.seed
+
+    def outcome(self, advance: Advance) -> Outcome:
+        """Execute the run; whatever goes wrong becomes the status of its rows."""
+        try:
+            return self.execute(advance)
+        except FitError as error:
+            return self.failure(str(error))
+        except Exception as error:  # A method may be anybody's: its faults are reported, and the other runs go on.
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            return self.failure(f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})")
+
+
+def settings_of(method: object) -> dict[str, Any]:
+    """A method's class and settings as plain values that JSON can hold.
+
+    They are what its `to_dict` gives, or the fields of a dataclass, or nothing. A function or a class is named by its
+    module and name; any other object by its `repr`, unless that depends on where it lies in memory.
+    """
+    if hasattr(method, "to_dict"):
+        fields = method.to_dict()
+    elif dataclasses.is_dataclass(method):
+        fields = {entry.name: getattr(method, entry.name) for entry in dataclasses.fields(method)}
+    else:
+        fields = {}
+    return {"class": type(method).__qualname__, **{str(name): _plain(value) for name, value in fields.items()}}
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, Mapping):
+        return {str(name): _plain(entry) for name, entry in value.items()}
+    if hasattr(value, "__qualname__"):
+        return f"{value.__module__}.{value.__qualname__}"
+    text = repr(value)
+    return f"{type(value).__module__}.{type(value).__qualname__}" if " at 0x" in text else " ".join(text.split())

@@ -1,0 +1,148 @@
+"""A tf_keras model of the user's own as a method: one that is trained already, or one to be trained here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+
+from variational_bnn.base import Dataset, Network
+from variational_bnn.base.checks import require, require_count
+from variational_bnn.methods.problem import (
+    ModelPosterior,
+    diagnostics_of,
+    fitted_scaler,
+    identity_scaler,
+    require_finite,
+)
+from variational_bnn.models.backend import require_model, tf_keras
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedModel:
+    """A tf_keras model that was trained already, on the dataset's `x` and `y` as they are.
+
+    `compare(dataset, methods={"mine": model})` wraps a model in this by itself. Every seed has the same model; seeds
+    differ in their function samples alone.
+
+    Args:
+        model: From inputs `[N, F]` to a distribution of targets `[N, D]`, or to a tensor of their means, in the units
+            of the dataset.
+        num_examples: How many rows it was trained on.
+
+    Raises:
+        TypeError: If the model is not a `tf_keras.Model`.
+        ValueError: If `num_examples` is not a whole number >= 1.
+
+    Example:
+        >>> import tf_keras
+        >>> import variational_bnn as vbnn
+        >>> dataset = vbnn.lecture()
+        >>> model = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dense(1)])
+        >>> model.compile("sgd", loss="mse")
+        >>> history = model.fit(dataset.x, dataset.y, epochs=2, verbose=0)
+        >>> method = vbnn.TrainedModel(model=model, num_examples=len(dataset.x))
+        >>> method.supports(dataset, None) is None
+        True
+    """
+
+    model: tf_keras.Model
+    num_examples: int
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        require_model(self.model)
+        require_count("num_examples", self.num_examples)
+
+    def supports(self, dataset: Dataset, network: Network) -> str | None:
+        """It can only be measured on the rows that it was trained on."""
+        rows = len(dataset.x)
+        return None if rows == self.num_examples else f"the model was trained on {self.num_examples} rows, not {rows}"
+
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
+        """The model as it is."""
+        return _posterior(self.model, identity_scaler(dataset.x.shape[1]), identity_scaler(1))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for settings files: the model's name and a digest of its weights."""
+        weights = b"".join(weight.tobytes() for weight in self.model.get_weights())
+        digest = hashlib.sha256(weights).hexdigest()
+        return {"model": self.model.name, "weights": digest, "num_examples": self.num_examples}
+
+
+@dataclass(frozen=True, kw_only=True)
+class UntrainedModel:
+    """A tf_keras model that is built anew for each seed, and trained by `fit`.
+
+    The global random seeds of Python, NumPy and TensorFlow are set to the run's seed before the model is built, since
+    layers of other packages draw from these.
+
+    Args:
+        build: `(num_examples, seed) -> model`, compiled, from inputs `[N, F]` to a distribution of targets `[N, D]`, or
+            to a tensor of their means. To be run by workers it must be a function that can be pickled or one of the
+            user's own script.
+        epochs: Of `fit`.
+        batch_size: Of `fit`.
+        standardise: Whether inputs and targets are given mean 0 and standard deviation 1 on the training rows first.
+            Predictions are in the dataset's units either way. Class numbers stay as they are.
+
+    Raises:
+        ValueError: If a number is out of its range, or `build` cannot be called.
+
+    Example:
+        >>> import tf_keras
+        >>> import variational_bnn as vbnn
+        >>> def build(num_examples, seed):
+        ...     model = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dense(1)])
+        ...     model.compile("sgd", loss="mse")
+        ...     return model
+        >>> method = vbnn.UntrainedModel(build=build, epochs=2)
+        >>> posterior = method.fit(vbnn.lecture(), None, seed=0)
+        >>> posterior.sample_functions(np.zeros((5, 1)), num_samples=3, seed=0).shape
+        (3, 5, 1)
+    """
+
+    build: Callable[[int, int], tf_keras.Model]
+    epochs: int = 100
+    batch_size: int = 32
+    standardise: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        require(callable(self.build), f"build must be a function (num_examples, seed) -> model, got {self.build!r}")
+        require_count("epochs", self.epochs)
+        require_count("batch_size", self.batch_size)
+        require(isinstance(self.standardise, bool), f"standardise must be True or False, got {self.standardise!r}")
+
+    def supports(self, dataset: Dataset, network: Network) -> str | None:
+        """Whether a model fits a dataset is only seen when it is built."""
+        return None
+
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
+        """Build the model, and train it on the training rows.
+
+        Raises:
+            FitError: If the loss is not finite at the end.
+            TypeError: If `build` does not return a `tf_keras.Model`.
+            ValueError: If the model is not compiled, or does not fit the dataset.
+        """
+        scaled = self.standardise and not dataset.class_names
+        x_scaler = fitted_scaler(dataset.x) if self.standardise else identity_scaler(dataset.x.shape[1])
+        y_scaler = fitted_scaler(dataset.y) if scaled else identity_scaler(1)
+        tf_keras.utils.set_random_seed(seed % 2**32)
+        model = self.build(len(dataset.x), seed)
+        require_model(model)
+        require(model.optimizer is not None, "build must return a compiled model, got one that is not compiled")
+        x = x_scaler.transform(dataset.x).astype(np.float32)
+        y = (y_scaler.transform(dataset.y) if scaled else dataset.y).astype(np.float32)
+        history = model.fit(x, y, epochs=self.epochs, batch_size=self.batch_size, verbose=0).history
+        require_finite(history["loss"][-1])
+        return _posterior(model, x_scaler, y_scaler)
+
+
+def _posterior(model: tf_keras.Model, x_scaler: StandardScaler, y_scaler: StandardScaler) -> ModelPosterior:
+    return ModelPosterior(model=model, x_scaler=x_scaler, y_scaler=y_scaler, diagnostics=diagnostics_of(model))

@@ -1,0 +1,158 @@
+"""What the methods share: standardised rows on the way in, and predictions in the dataset's units on the way out."""
+
+from __future__ import annotations
+
+import abc
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.preprocessing import StandardScaler
+
+from variational_bnn.base import Dataset, Diagnostics, FitError, Network, Predictive, require_compatible
+from variational_bnn.base.checks import Array, Float32Array, require
+from variational_bnn.models.backend import tf_keras
+from variational_bnn.models.latents import NormalUnits
+from variational_bnn.models.losses import stochastic_layers
+from variational_bnn.models.weight_space import WeightSpace
+from variational_bnn.prediction.predict import predict, sample_functions
+from variational_bnn.prediction.random_variables import num_random_variables
+
+
+def fitted_scaler(values: Array) -> StandardScaler:
+    """The scaler that gives each column of `[N, C]` values mean 0 and standard deviation 1."""
+    return StandardScaler().fit(values)
+
+
+def identity_scaler(num_columns: int) -> StandardScaler:
+    """The scaler that leaves values `[N, num_columns]` as they are."""
+    return StandardScaler().fit([[-1.0] * num_columns, [1.0] * num_columns])  # Of mean 0 and standard deviation 1.
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelPosterior:
+    """A Keras model of standardised values as a posterior in the units of the dataset; a `base.Posterior`.
+
+    Attributes:
+        model: From standardised inputs to a distribution of standardised targets.
+        x_scaler: Of the inputs.
+        y_scaler: Of the targets.
+        diagnostics: The posterior's size and, of Markov chains, how they went.
+        weights: The kept draws `[draws, chains, P]` of Markov chains, in units of the prior's standard deviations, in
+            the order of `models.weight_space.WeightSpace`; None for other methods.
+    """
+
+    model: tf_keras.Model
+    x_scaler: StandardScaler
+    y_scaler: StandardScaler
+    diagnostics: Diagnostics
+    weights: Float32Array | None = None
+
+    def predict(self, x: Array, *, num_samples: int, seed: int) -> Predictive:
+        """The predictive at inputs `[N, F]`, in the units of y."""
+        standard = predict(self.model, self.x_scaler.transform(x), num_samples=num_samples, seed=seed)
+        return standard.in_units(shift=self.y_scaler.mean_, scale=self.y_scaler.scale_)
+
+    def sample_functions(self, x: Array, *, num_samples: int, seed: int) -> Array:
+        """Function samples `[S, N, D]`, in the units of y."""
+        standard = sample_functions(self.model, self.x_scaler.transform(x), num_samples=num_samples, seed=seed)
+        return np.asarray(self.y_scaler.mean_ + self.y_scaler.scale_ * standard)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Problem:
+    """A network and the rows to fit it to, standardised or as they are; made by `Problem.of`.
+
+    Attributes:
+        network: With known noise, if any, in the units of `y` below.
+        x: Inputs `[N, F]`.
+        y: Targets `[N, D]`.
+        x_scaler: From the units of the dataset to those of `x`.
+        y_scaler: From the units of the dataset to those of `y`.
+    """
+
+    network: Network
+    x: Float32Array
+    y: Float32Array
+    x_scaler: StandardScaler
+    y_scaler: StandardScaler
+
+    @classmethod
+    def of(cls, dataset: Dataset, network: Network, *, standardise: bool) -> Problem:
+        """Scale the training rows, and the noise if it is known in the units of y; the number of a class stays.
+
+        Raises:
+            ValueError: If the network does not fit the dataset.
+        """
+        require_compatible(network, dataset)
+        scaled = standardise and not network.likelihood.discrete
+        x_scaler = fitted_scaler(dataset.x) if standardise else identity_scaler(dataset.x.shape[1])
+        y_scaler = fitted_scaler(dataset.y) if scaled else identity_scaler(dataset.y.shape[1])
+        return cls(
+            network=dataclasses.replace(network, likelihood=network.likelihood.in_units_of(y_scaler.scale_)),
+            x=x_scaler.transform(dataset.x).astype(np.float32),
+            y=(y_scaler.transform(dataset.y) if scaled else dataset.y).astype(np.float32),
+            x_scaler=x_scaler,
+            y_scaler=y_scaler,
+        )
+
+    @property
+    def space(self) -> WeightSpace:
+        """The space of the network's weights."""
+        return WeightSpace.of(self.network)
+
+    def posterior(self, model: tf_keras.Model, num_parameters: int | None = None) -> ModelPosterior:
+        """The posterior that a model of the scaled values is; its parameters are the trained ones unless given."""
+        diagnostics = diagnostics_of(model)
+        if num_parameters is not None:
+            diagnostics = dataclasses.replace(diagnostics, num_parameters=num_parameters)
+        return ModelPosterior(model=model, x_scaler=self.x_scaler, y_scaler=self.y_scaler, diagnostics=diagnostics)
+
+
+def diagnostics_of(model: tf_keras.Model) -> Diagnostics:
+    """How many numbers of a model are trained, how many are drawn for a function sample, and of what kind they are."""
+    return Diagnostics(
+        num_parameters=sum(int(np.prod(variable.shape)) for variable in model.trainable_variables),
+        num_random_variables=num_random_variables(model),
+        latent_noise=any(isinstance(layer, NormalUnits) for layer in stochastic_layers(model)),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkMethod(abc.ABC):
+    """A method that fits the network, or one like it, to the rows of a dataset.
+
+    Attributes:
+        standardise: Whether inputs and targets are given mean 0 and standard deviation 1 on the training rows before
+            the fit. The prior is then one of standardised values. Predictions are in the dataset's units either way.
+    """
+
+    standardise: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        require(isinstance(self.standardise, bool), f"standardise must be True or False, got {self.standardise!r}")
+
+    def supports(self, dataset: Dataset, network: Network) -> str | None:
+        """Why the method cannot fit the network to the dataset, as a sentence; None if it can."""
+        return None
+
+    @abc.abstractmethod
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> object:
+        """The posterior given the training rows, in the units of the dataset."""
+
+    def problem(self, dataset: Dataset, network: Network) -> Problem:
+        """The network and the rows, scaled or not as the settings say.
+
+        Raises:
+            ValueError: If the network does not fit the dataset, or the method does not support it.
+        """
+        reason = self.supports(dataset, network)
+        require(reason is None, str(reason))
+        return Problem.of(dataset, network, standardise=self.standardise)
+
+
+def require_finite(loss: float) -> None:
+    """Raise a `FitError` if the loss is not finite at the end of a fit."""
+    if not np.isfinite(loss):
+        raise FitError(f"diverged: the loss became {loss}")

@@ -1,0 +1,118 @@
+"""The base class of every layer that draws random numbers, and the one place where a KL enters the loss."""
+
+from __future__ import annotations
+
+import abc
+from typing import Any, ClassVar
+
+import numpy as np
+
+from variational_bnn.base.checks import require_kl_weight
+from variational_bnn.models.backend import tf, tf_keras
+
+SCALE_FLOOR = 1e-5
+"""Lower bound of every trained posterior standard deviation, so that no KL and no gradient is infinite."""
+
+
+def softplus_inverse(scale: float) -> float:
+    """The number x for which log(1 + e^x) is the scale."""
+    return float(scale + np.log(-np.expm1(-scale)))
+
+
+def positive_scale(raw: tf.Tensor) -> tf.Tensor:
+    """The standard deviation of a posterior, `SCALE_FLOOR + softplus(raw)`, elementwise."""
+    return SCALE_FLOOR + tf.nn.softplus(raw)
+
+
+def standard_normal(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Independent N(0, 1) values of a shape, as a function of the stateless seed `[2]` alone."""
+    return tf.random.stateless_normal(shape, seed, dtype=dtype)
+
+
+class Stochastic(tf_keras.layers.Layer, abc.ABC):
+    """A layer that draws random numbers in each call and adds a KL divergence to the loss of its model.
+
+    The random numbers are a function of the layer's seed and of the number of draws so far. That number is saved with
+    the weights, so a loaded model continues exactly as the saved one would have. The replicas of a distributed model
+    draw different numbers.
+
+    Args:
+        *args: Of the next base class.
+        seed: Of the random numbers; None takes one from the entropy of the operating system.
+        kl_weight: Weight of the KL in the loss, >= 0; 1 for the evidence lower bound.
+        **kwargs: Of `tf_keras.layers.Layer`, such as `name`.
+
+    Attributes:
+        kind: What is random: "weights" or "latents".
+        noise_seed: The seed, a whole number.
+        draws: Number of calls so far, a scalar variable. It exists once the layer is built.
+        kl_weight: Weight of the KL in the loss, a scalar variable that `KLAnnealing` sets. It exists once the layer is
+            built.
+        kl: KL of the last call, in nats per example, a scalar tensor.
+
+    Raises:
+        ValueError: If `kl_weight` is not a finite number >= 0.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, *args: Any, seed: int | None = None, kl_weight: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        require_kl_weight(kl_weight)
+        self.noise_seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
+        self._initial_kl_weight = float(kl_weight)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the counter of draws and the weight of the KL."""
+        self.draws = self.add_weight(
+            name="draws",
+            shape=(),
+            dtype=tf.int64,
+            initializer="zeros",
+            trainable=False,
+            synchronization=tf.VariableSynchronization.ON_READ,
+            aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
+        )
+        self.kl_weight = self.add_weight(
+            name="kl_weight",
+            shape=(),
+            initializer=tf_keras.initializers.Constant(self._initial_kl_weight),
+            trainable=False,
+        )
+        super().build(input_shape)
+
+    def next_seed(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Count a draw and return its stateless seed `[2]`, which no other draw of this layer has.
+
+        Args:
+            inputs: The inputs of the call. Only when they have been computed is the draw counted, so a step that fails
+                because data has ended leaves the counter as it was.
+        """
+        with tf.control_dependencies([inputs]):
+            seed = tf.stack([tf.constant(self.noise_seed, tf.int64), self.draws.assign_add(1)])
+        replica = tf.distribute.get_replica_context()
+        if replica is not None and replica.num_replicas_in_sync > 1:
+            seed = tf.random.experimental.stateless_fold_in(seed, replica.replica_id_in_sync_group)
+        return seed
+
+    def add_kl(self, kl: tf.Tensor) -> None:
+        """Add `kl_weight * kl` to the loss of the model.
+
+        Args:
+            kl: A scalar, in nats per example.
+        """
+        self.kl = kl
+        self.add_loss(self.kl_weight * kl)
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values of the arguments that belong to this class and its subclasses."""
+        return {"seed": self.noise_seed, "kl_weight": self._initial_kl_weight}
+
+    def get_config(self) -> dict[str, Any]:
+        """Plain values for `from_config`; the configuration of TFP's layers would store functions as bytecode."""
+        return {**tf_keras.layers.Layer.get_config(self), **self.settings()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Stochastic:
+        """Make the layer from the values of `get_config`."""
+        return cls(**config)
