@@ -1,14 +1,20 @@
 """Effective samples a second of `hmc`, beside numpyro's NUTS: `python benchmarks/mcmc.py --peer-python PATH`.
 
-The same posterior for both: the lecture's 20 points and the network that `compare` takes by default, known noise, in
-standard units; the same chains, warm-up, draws, target acceptance, tree depth and precision; the same effective sample
-size, of the functions at the queries. Ours and theirs take turns. Theirs is asked for in both of its ways to run
-chains on a CPU, and the faster one counts. `PATH` is a Python that has numpyro; nothing else of it is used.
+Both sample the same posterior, that of the lecture's 20 points and of the network that `compare` takes by default, with
+known noise and in standardised units. They have the same chains, warm-up, draws, target acceptance, tree depth and
+precision, and the effective sample size is the same: of the functions' values at the query points, in the bulk of
+their distribution (Vehtari et al. 2021). Ours and theirs take turns. Theirs runs its chains in both of its ways on a
+CPU, and the faster one counts. `PATH` is a Python that has numpyro; nothing else of it is used.
+
+The seconds are from the start of the chains to the last draw, without diagnostics. JAX itself says how many of them it
+compiled. Ours come from the clock: `HMC.windows` yields a hundred steps at a time, of which the first compiles, and the
+first hundred steps themselves are taken to be as long as the second hundred. They are a twentieth of all steps. They
+take somewhat longer than that, which makes our time without compilation a few percent too short at most; our time with
+compilation is exact.
 """
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import dataclasses
 import itertools
@@ -20,34 +26,29 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-from unittest import mock
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 import numpy as np
-import numpy.typing as npt
-import tensorflow as tf
-import tensorflow_probability as tfp
 from rich.console import Console
 from rich.table import Table
 from speed import machine
 
 import variational_bnn as vbnn
-from variational_bnn.base.checks import Array
+from variational_bnn.base.checks import Array, Float32Array
+from variational_bnn.evaluation.convergence import effective_sample_sizes, rank_normalised_r_hat
 from variational_bnn.evaluation.regions import QUERY_POINT_SEED, propose_query_points
 from variational_bnn.experiments.comparison import default_network
-from variational_bnn.methods import chains as _chains
-from variational_bnn.methods.fitting import Problem
-from variational_bnn.methods.hmc import MAX_TREE_DEPTH, TARGET_ACCEPTANCE, _nuts
+from variational_bnn.methods.chains import function_values, num_windows
+from variational_bnn.methods.hmc import MAX_TREE_DEPTH, TARGET_ACCEPTANCE
+from variational_bnn.methods.problem import Problem
 
 OUT = Path(__file__).parent / "results" / "mcmc.csv"
 PEER = Path(__file__).parent / "peers" / "numpyro_nuts.py"
 CHAIN_METHODS = ("vectorized", "parallel")
-TURNS = 9
-TRAINING = vbnn.Training(chains=4, warmup=1000, draws=1000)
-QUERIES = 60
+TURNS, CHAINS, STEPS = 9, 4, 1000
+QUERY_POINTS = 60
 TARGET = 1.0
 ERRORS = 4.0
 """Monte Carlo errors by which two samplers of one posterior may differ."""
@@ -57,7 +58,7 @@ ERRORS = 4.0
 class Row:
     """One comparison of medians over the turns; `theirs` may be a limit, and the target is of the ratio.
 
-    `lowest` and `highest` are of the turns' own ratios: what another run may well find.
+    `lowest` and `highest` are of the ratios of single turns, between which another run may well be.
     """
 
     what: str
@@ -80,9 +81,9 @@ class Run:
     """One run of a sampler.
 
     Attributes:
-        functions: At the queries, `[draws, chains, M]`.
-        seconds: From the call to the last draw.
-        compiling: Of these, to trace and compile.
+        functions: Values at the query points `[draws, chains, M]`.
+        seconds: From the start of the chains to the last draw.
+        compiling: How many of these seconds it traced and compiled.
         ess: Effective sample sizes `[M]` of the functions.
     """
 
@@ -97,97 +98,84 @@ class Run:
         return self.seconds - self.compiling
 
 
-def posed() -> tuple[Problem, npt.NDArray[np.float32]]:
-    """The problem, and the queries `[M, 1]` in its units."""
-    dataset = vbnn.lecture()
-    problem = Problem.of(dataset, default_network(dataset))
-    return problem, problem.x_units(propose_query_points(dataset, QUERY_POINT_SEED, QUERIES).x).astype(np.float32)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Task:
+    """What both samplers have to do.
+
+    Attributes:
+        hmc: The chains, and how long they are.
+        problem: The network and the rows, in standardised units.
+        x: Query points `[M, 1]`, in standardised units.
+    """
+
+    hmc: vbnn.HMC
+    problem: Problem
+    x: Float32Array
+
+    @classmethod
+    def of(cls, hmc: vbnn.HMC) -> Task:
+        """The task on the lecture's points."""
+        dataset = vbnn.lecture()
+        problem = hmc.problem(dataset, default_network(dataset))
+        points = propose_query_points(dataset, QUERY_POINT_SEED, QUERY_POINTS)
+        return cls(hmc=hmc, problem=problem, x=problem.x_scaler.transform(points.x).astype(np.float32))
 
 
 def effective(functions: Array) -> Array:
-    """Effective sample sizes `[M]` of `[draws, chains, M]`, all chains together, as `hmc` diagnoses itself."""
-    states = tf.constant(functions, tf.float64)
-    found = tfp.mcmc.effective_sample_size(states, cross_chain_dims=1, filter_beyond_positive_pairs=True)
-    return np.asarray(found.numpy())
+    """Bulk effective sample sizes `[M]` of `[draws, chains, M]`, all chains together, as `hmc` diagnoses itself."""
+    bulk, _ = effective_sample_sizes(functions)
+    return bulk
 
 
-def r_hat(functions: Array) -> float:
-    """Largest split R-hat over the queries."""
-    states = tf.constant(functions, tf.float64)
-    return float(np.max(tfp.mcmc.potential_scale_reduction(states, independent_chain_ndims=1, split_chains=True)))
+def ours(task: Task, seed: int) -> Run:
+    """A run of the chains of `hmc`."""
+    ends, kept = [time.perf_counter()], []
+    for window in task.hmc.windows(task.problem, seed):
+        ends.append(time.perf_counter())
+        kept.append(window.z)
+    first, second, *_ = np.diff(ends)
+    draws = np.concatenate(kept[num_windows(task.hmc.warmup) :])[: task.hmc.draws]
+    functions = function_values(task.problem.space, draws, task.x)[..., 0]
+    seconds, compiling = ends[-1] - ends[0], float(first - second)
+    return Run(functions=functions, seconds=seconds, compiling=compiling, ess=effective(functions))
 
 
-@contextlib.contextmanager
-def compiled_once() -> Iterator[None]:
-    """Let the samplers that are made inside, of one problem, share what the first of them compiles."""
-    original, made = tf.function, list[Any]()
-
-    def function(func: Any = None, **options: Any) -> Any:
-        if func is not None or options != {"jit_compile": True}:
-            return original(func, **options)
-
-        def compiled(window: Callable[..., Any]) -> Any:
-            made.extend([] if made else [original(window, **options)])
-            return made[0]
-
-        return compiled
-
-    with mock.patch.object(tf, "function", function):
-        yield
-
-
-def ours(problem: Problem, x: npt.NDArray[np.float32], seed: int) -> Run:
-    """A run of the chains of `hmc`; its first window compiles, and is run once more to see for how long."""
-    with compiled_once():
-        ends, kept = [time.perf_counter()], []
-        for window in _nuts(problem, TRAINING, seed):
-            ends.append(time.perf_counter())
-            kept.append(window.z)
-        start = time.perf_counter()
-        again = next(_nuts(problem, TRAINING, seed))
-        first = time.perf_counter() - start
-    assert np.array_equal(again.z, kept[0]), "the same seed gives the same window"
-    draws = np.concatenate(kept[_chains.windows(TRAINING.warmup) :])
-    functions = _chains._functions(problem.space, draws, x)[..., 0]
-    compiling = ends[1] - ends[0] - first
-    return Run(functions=functions, seconds=ends[-1] - ends[0], compiling=compiling, ess=effective(functions))
-
-
-def theirs(python: str, problem: Problem, x: npt.NDArray[np.float32], chain_method: str, seed: int) -> tuple[Run, str]:
+def theirs(python: str, task: Task, chain_method: str, seed: int) -> tuple[Run, str]:
     """A run of numpyro in a process of its own, and its versions."""
-    space = problem.space
+    space, likelihood = task.problem.space, task.problem.network.likelihood
+    assert isinstance(likelihood, vbnn.Normal)
     (fan_in, units), (_, outputs) = space.shapes
     hidden, last = np.split(space.prior_scales.astype(np.float32), [fan_in * units])
     with tempfile.TemporaryDirectory() as folder:
-        asked, answered = Path(folder) / "problem.npz", Path(folder) / "answer.npz"
+        problem, answer = Path(folder) / "problem.npz", Path(folder) / "answer.npz"
         np.savez(
-            asked,
-            x=problem.x,
-            y=problem.y,
-            query_points=x,
-            noise=np.array(problem.network.likelihood.scale),  # type: ignore[attr-defined]
+            problem,
+            x=task.problem.x,
+            y=task.problem.y,
+            query_points=task.x,
+            noise=np.array(likelihood.scale),
             hidden_scales=hidden.reshape(fan_in, units),
             last_scales=last.reshape(-1, outputs),
-            chains=np.array(TRAINING.chains),
-            warmup=np.array(TRAINING.warmup),
-            draws=np.array(TRAINING.draws),
+            chains=np.array(task.hmc.chains),
+            warmup=np.array(task.hmc.warmup),
+            draws=np.array(task.hmc.draws),
             target_acceptance=np.array(TARGET_ACCEPTANCE),
             max_tree_depth=np.array(MAX_TREE_DEPTH),
             chain_method=np.array(chain_method),
             seed=np.array(seed),
         )
-        subprocess.run([python, str(PEER), str(asked), str(answered)], check=True)
-        answer = dict(np.load(answered))
-    functions, seconds, compiling = answer["functions"], float(answer["seconds"]), float(answer["compiling"])
+        subprocess.run([python, str(PEER), str(problem), str(answer)], check=True)
+        saved = dict(np.load(answer))
+    functions, seconds, compiling = saved["functions"], float(saved["seconds"]), float(saved["compiling"])
     run = Run(functions=functions, seconds=seconds, compiling=compiling, ess=effective(functions))
-    return run, str(answer["versions"])
+    return run, str(saved["versions"])
 
 
 # The rows
 
 
 def rate(runs: list[Run], quantile: float = 0.0, *, compiling: bool = False) -> float:
-    """Median over the runs of effective samples a second, at a quantile of the queries: 0 is the worst of them."""
+    """Median over the runs of effective samples a second, at a quantile of the query points: 0 is the worst of them."""
     seconds = [run.seconds if compiling else run.sampling for run in runs]
     return float(np.median([np.quantile(run.ess, quantile) / s for run, s in zip(runs, seconds, strict=True)]))
 
@@ -196,14 +184,14 @@ def rows_of(own: list[Run], peer: list[Run]) -> Iterator[Row]:
     """Speed, then what makes it, then whether both sample the same posterior."""
     for compiling, quantile in itertools.product((False, True), (0.0, 0.5)):
         here, there = (rate(runs, quantile, compiling=compiling) for runs in (own, peer))
-        what = f"{'median' if quantile else 'worst'} query, {'with' if compiling else 'without'} compilation"
+        what = f"{'median' if quantile else 'worst'} query point, {'with' if compiling else 'without'} compilation"
         by_turn = ([rate([run], quantile, compiling=compiling) for run in runs] for runs in (own, peer))
         turns = [one / other for one, other in zip(*by_turn, strict=True)]
-        spread = {"lowest": min(turns), "highest": max(turns)}
-        yield Row(what=what, unit="ESS/s", ours=here, theirs=there, ratio=here / there, target=TARGET, **spread)
+        ends = {"lowest": min(turns), "highest": max(turns)}
+        yield Row(what=what, unit="ESS/s", ours=here, theirs=there, ratio=here / there, target=TARGET, **ends)
     measures: dict[str, tuple[str, Callable[[Run], float]]] = {
-        "worst query": ("ESS", lambda run: run.ess.min()),
-        "largest R-hat": ("", lambda run: r_hat(run.functions)),
+        "worst query point": ("ESS", lambda run: run.ess.min()),
+        "largest R-hat": ("", lambda run: rank_normalised_r_hat(run.functions).max()),
         "warm-up and draws": ("s", lambda run: run.sampling),
         "compilation": ("s", lambda run: run.compiling),
     }
@@ -216,7 +204,10 @@ def rows_of(own: list[Run], peer: list[Run]) -> Iterator[Row]:
 
 
 def differences(own: list[Run], peer: list[Run]) -> Iterator[tuple[str, float]]:
-    """The largest over the queries, in Monte Carlo errors: of the means, and of the sds through squared deviations."""
+    """The largest difference over the query points, in Monte Carlo errors: of the means, and of the sds.
+
+    Sds are compared by the mean squared deviations from one and the same centre.
+    """
     here, there = (np.concatenate([run.functions for run in runs], axis=1).astype(np.float64) for runs in (own, peer))
     centre = (here.mean(axis=(0, 1)) + there.mean(axis=(0, 1))) / 2
     for what, one, other in (("mean", here, there), ("sd", (here - centre) ** 2, (there - centre) ** 2)):
@@ -227,32 +218,33 @@ def differences(own: list[Run], peer: list[Run]) -> Iterator[tuple[str, float]]:
 
 def table(rows: list[Row], title: str) -> Table:
     """All rows."""
-    found = Table(title=title, title_justify="left")
-    found.add_column("what")
+    shown = Table(title=title, title_justify="left")
+    shown.add_column("what")
     for heading in ("ours", "theirs", "ratio", "by turn", "target", "met"):
-        found.add_column(heading, justify="right", no_wrap=True)
+        shown.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         values = (f"{value:.4g} {row.unit}".strip() for value in (row.ours, row.theirs))
         target = "" if row.target is None else f"{row.target:g}"
         turns = "" if math.isnan(row.lowest) else f"{row.lowest:.2g}..{row.highest:.2g}"
-        found.add_row(row.what, *values, f"{row.ratio:.3g}", turns, target, row.met)
-    return found
+        shown.add_row(row.what, *values, f"{row.ratio:.3g}", turns, target, row.met)
+    return shown
 
 
 @click.command()
 @click.option("--peer-python", required=True, type=click.Path(exists=True, dir_okay=False), help="One with numpyro.")
 @click.option("--turns", default=TURNS, show_default=True, type=click.IntRange(1))
+@click.option("--steps", default=STEPS, show_default=True, type=click.IntRange(200), help="Warm-up, and as many draws.")
 @click.option("--out", default=OUT, show_default=True, type=click.Path(path_type=Path, dir_okay=False))
-def main(peer_python: str, turns: int, out: Path) -> None:
+def main(peer_python: str, turns: int, steps: int, out: Path) -> None:
     """Measure, print a table and write its rows."""
-    console, (problem, x) = Console(), posed()
+    console, task = Console(), Task.of(vbnn.HMC(chains=CHAINS, warmup=steps, draws=steps))
     own: list[Run] = []
     peers: dict[str, list[Run]] = {chain_method: [] for chain_method in CHAIN_METHODS}
     for turn in range(turns):
-        own.append(ours(problem, x, seed=turn))
+        own.append(ours(task, seed=turn))
         console.print(f"turn {turn}, ours: {rate(own[-1:]):.3g} effective samples a second", highlight=False)
         for chain_method, runs in peers.items():
-            run, versions = theirs(peer_python, problem, x, chain_method, seed=turn)
+            run, versions = theirs(peer_python, task, chain_method, seed=turn)
             runs.append(run)
             console.print(f"turn {turn}, numpyro {chain_method}: {rate([run]):.3g}", highlight=False)
     best = max(peers, key=lambda chain_method: rate(peers[chain_method]))

@@ -1,13 +1,13 @@
 """The lecture's autoencoders on MNIST, pixels binarised at 0.5: `VARIATIONAL_BNN_DATA=DIR python benchmarks/mnist.py`.
 
-DIR holds `mnist.npz`; without the variable it is downloaded. Each model is trained for 15 epochs from each seed and
-measured on the test images:
+DIR holds `mnist.npz`; without the variable it is downloaded. Each model is trained for 15 epochs from each seed. On the
+test images are measured:
 
 - the negative ELBO and the importance-weighted bound, in nats per image. "vae, KL twice" is trained on the loss of the
-  lecture's printed code, where TFP counts the latents' KL twice; it is measured by the right bound like the others
+  lecture's printed code, where TFP counts the latents' KL twice; it is measured by the same bounds as the others
 - how far the classes are apart in the 2-D code: the vote of the 10 nearest training codes, the silhouette, and how
   often that vote takes a 4 for a 9 or a 9 for a 4
-- how far reconstructions spread: the sd of a pixel over 100 draws
+- the predictive sd of reconstructions: that of a pixel over 100 draws
 
 `--speed` measures instead how long an epoch of `fit` takes, beside the same VAE as the lecture prints it.
 """
@@ -38,7 +38,7 @@ from tensorflow_probability import distributions as tfd
 
 import variational_bnn as vbnn
 from variational_bnn.evaluation.separability import confusion, silhouette, vote
-from variational_bnn.report.figures.images import plot_latents
+from variational_bnn.report.figures.latents import plot_latents
 from variational_bnn.report.tables import short
 
 RESULTS = Path(__file__).parent / "results"
@@ -52,10 +52,10 @@ MODELS: dict[str, Callable[..., tf_keras.Model]] = {
     "flipout-vae": partial(vbnn.build_variational_autoencoder, weights="flipout"),
 }
 BETTER = {"nll": -1, "knn_accuracy": 1, "silhouette": 1, "four_nine": -1}
-"""Measures of reconstruction and of separation, and whether more is better or less."""
+"""Measures of reconstruction and of separation: 1 where larger values are better, -1 where smaller ones are."""
 
 CLAIMS = (("vae", "ae"), ("flipout-ae", "vae"), ("flipout-ae", "ae"))
-"""Pairs of which the lecture says that the first separates better than the second, or works as well."""
+"""Pairs of models. The lecture says that the first separates better than the second, or works as well as it."""
 
 Codes = npt.NDArray[np.float64]
 
@@ -64,7 +64,7 @@ Codes = npt.NDArray[np.float64]
 
 
 def measure(name: str, images: vbnn.Images, seed: int) -> tuple[dict[str, Any], Codes]:
-    """Train a model and measure it on the test images: its row, and their codes."""
+    """Train a model and measure it on the test images: its row, and the codes of these images."""
     x = images.x_train
     network = vbnn.AutoencoderNetwork(image_shape=images.image_shape)
     model = MODELS[name](network, len(x), seed=seed)
@@ -100,12 +100,12 @@ def shown(rows: pd.DataFrame) -> Table:
     """A column a model: of each measure the mean over the seeds, the smallest and the largest."""
     models = rows.groupby("model", sort=False)
     about = f"MNIST, {EPOCHS} epochs: mean, smallest and largest of {rows['seed'].nunique()} seeds; {machine()}"
-    found = Table(title=about, title_justify="left", padding=(0, 0), show_lines=True)
+    columns = Table(title=about, title_justify="left", padding=(0, 0), show_lines=True)
     for name in ("", *models.groups):
-        found.add_column(str(name), justify="right", no_wrap=not name)
+        columns.add_column(str(name), justify="right", no_wrap=not name)
     for name in [name for name in rows.columns if name not in ("model", "seed")]:
-        found.add_row(name, *(_range(group[name]) for _, group in models))
-    return found
+        columns.add_row(name, *(_range(group[name]) for _, group in models))
+    return columns
 
 
 def _range(values: pd.Series[float]) -> str:
@@ -114,7 +114,7 @@ def _range(values: pd.Series[float]) -> str:
 
 
 def verdicts(rows: pd.DataFrame) -> Iterator[str]:
-    """Which of two models is the better one, by each measure and seed."""
+    """With how many seeds the first of two models is better than the second, by each measure."""
     for (one, other), (name, sign) in itertools.product(CLAIMS, BETTER.items()):
         by_seed = rows.pivot(index="seed", columns="model", values=name)
         better = int((sign * (by_seed[one] - by_seed[other]) > 0).sum())
@@ -153,7 +153,7 @@ def as_printed(image_shape: tuple[int, int]) -> tf_keras.Model:
 
 
 def seconds_an_epoch(model: tf_keras.Model, x: npt.NDArray[np.float32]) -> list[float]:
-    """Of `fit`, but for the first epoch, which may trace and compile."""
+    """The seconds of each epoch of `fit` but the first, which may trace and compile."""
     ends: list[float] = []
     end = tf_keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter()))
     model.fit(x, x, batch_size=BATCH_SIZE, epochs=4, verbose=0, callbacks=[end])
@@ -161,7 +161,7 @@ def seconds_an_epoch(model: tf_keras.Model, x: npt.NDArray[np.float32]) -> list[
 
 
 def speed(images: vbnn.Images) -> Iterator[Row]:
-    """An epoch of `fit`, as it comes and compiled by XLA, against the printed code; and draws against a loop."""
+    """An epoch of `fit`, by default and with XLA, against the printed code; and draws against a loop of calls."""
     x = images.x_train
     network = vbnn.AutoencoderNetwork(image_shape=images.image_shape)
     theirs = partial(seconds_an_epoch, as_printed(images.image_shape), x[..., None])
@@ -179,7 +179,7 @@ def speed(images: vbnn.Images) -> Iterator[Row]:
             np.var([model(few).mean().numpy() for _ in range(100)], axis=0)
 
         ours = partial(seconds_of, partial(vbnn.predict, model, few, num_samples=100), calls=5)
-        what = f"spread of 100 reconstructions, 100 draws, {name}, against a loop of calls of the same model"
+        what = f"predictive sd of 100 reconstructions, 100 draws, {name}, against a loop of calls of the same model"
         yield Row(what=what, unit="s", **race(ours, partial(seconds_of, loop)))
 
 
@@ -190,6 +190,7 @@ def speed(images: vbnn.Images) -> Iterator[Row]:
 def main(seeds: int, only_speed: bool, out: Path) -> None:
     """Measure, print a table and write its rows."""
     console, images = Console(), vbnn.mnist().binarised()
+    out.mkdir(parents=True, exist_ok=True)
     if only_speed:
         raced = list(speed(images))
         console.print(table(raced))
@@ -198,9 +199,9 @@ def main(seeds: int, only_speed: bool, out: Path) -> None:
     rows, codes = list[dict[str, Any]](), dict[str, Codes]()
     for name in MODELS:
         for seed in range(seeds):
-            row, found = measure(name, images, seed)
+            row, test_codes = measure(name, images, seed)
             rows.append(row)
-            codes.setdefault(name, found)
+            codes.setdefault(name, test_codes)
             console.print(", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
             pd.DataFrame(rows).to_csv(out / "mnist.csv", index=False)
     console.print(shown(pd.DataFrame(rows)))

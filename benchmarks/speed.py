@@ -32,7 +32,6 @@ from rich.table import Table
 from tensorflow_probability import distributions as tfd
 
 import variational_bnn as vbnn
-from variational_bnn.methods import fitting as _fitting
 
 Rows = npt.NDArray[np.float32]
 
@@ -54,7 +53,7 @@ LARGE_GIB = 1.5
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One comparison; `theirs` may be a limit, and the target is of the ratio."""
+    """One comparison; `theirs` may be a limit, and the target is one of the ratio."""
 
     what: str
     unit: str
@@ -107,13 +106,13 @@ def bare_network(layer: Any, num_examples: int) -> tf_keras.Model:
 
 
 def dropout_network() -> tf_keras.Model:
-    """The same network of point weights and Dropout; it puts out a tensor."""
+    """The same network with point weights and Dropout; its output is a tensor."""
     dense, dropout = partial(tf_keras.layers.Dense, 50, "relu"), partial(tf_keras.layers.Dropout, 0.1)
     return tf_keras.Sequential([tf_keras.Input((1,)), dense(), dropout(), dense(), dropout(), tf_keras.layers.Dense(1)])
 
 
 def loop_of_calls(call: Callable[[Rows], Any], x: Rows) -> tuple[Rows, Rows]:
-    """Mean and variance of the means that as many calls say, as tutorials write it."""
+    """Mean and variance of the means over as many calls, as tutorials write it."""
     outputs = [call(x) for _ in range(DRAWS)]
     means = [(y.mean() if isinstance(y, tfd.Distribution) else y).numpy() for y in outputs]
     return np.mean(means, axis=0), np.var(means, axis=0)
@@ -158,7 +157,7 @@ def seconds_a_step(model: tf_keras.Model, x: Rows, y: Rows) -> list[float]:
 
 
 def training() -> Iterator[Row]:
-    """`fit` as it comes against `fit` of bare layers as it comes."""
+    """`fit` with default settings, against `fit` of bare layers with default settings."""
     x, y = noisy_sine()
     for estimator, layer in BARE.items():
         ours, theirs = (
@@ -175,15 +174,19 @@ def training() -> Iterator[Row]:
 
 
 def harness() -> Iterator[Row]:
-    """How a comparison trains, against an epoch a step."""
+    """How a comparison trains, against `fit` with one epoch for each step.
+
+    Building and compiling take as long for few steps as for many, so the difference of a long fit and a short one is
+    the time of the steps alone.
+    """
     dataset, short, more, epochs = vbnn.lecture(), 500, 20_000, 1_000
-    x, y = (_fitting.Standardiser.of(values)(values) for values in (dataset.x, dataset.y))
+    x, y = ((values - values.mean(axis=0)) / values.std(axis=0) for values in (dataset.x, dataset.y))
     model = vbnn.build_weight_variation(NETWORK, len(x), seed=0)
     model.compile("adam", loss=vbnn.negative_log_likelihood)
 
-    def ours() -> list[float]:  # Building and compiling take as long for few steps as for many.
-        fit = partial(_fitting.fit, vbnn.build_weight_variation, dataset, NETWORK, seed=0)
-        (few,), (many,) = (seconds_of(partial(fit, training=vbnn.Training(steps=n))) for n in (short, short + more))
+    def ours() -> list[float]:
+        methods = (vbnn.Flipout(steps=steps) for steps in (short, short + more))
+        (few,), (many,) = (seconds_of(partial(method.fit, dataset, NETWORK, seed=0)) for method in methods)
         return [(many - few) / more]
 
     def theirs() -> list[float]:
@@ -197,7 +200,7 @@ def harness() -> Iterator[Row]:
 
 
 def large_prediction(points: int, draws: int) -> tuple[float, float]:
-    """Seconds, and GiB above the process at rest: before its first prediction."""
+    """Seconds, and the peak of memory in GiB above what the process had before its first prediction."""
     model = vbnn.build_weight_variation(NETWORK, points, seed=0)
     x = np.linspace(-1, 1, points, dtype=np.float32)[:, None]
     at_rest = memory("VmRSS")
@@ -207,13 +210,13 @@ def large_prediction(points: int, draws: int) -> tuple[float, float]:
 
 
 def memory(field: str) -> float:
-    """Of this process, in GiB, as Linux says: "VmRSS" now, "VmHWM" at its peak."""
+    """Memory of this process in GiB, as Linux reports it: "VmRSS" now, "VmHWM" at its peak."""
     (size,) = (line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field))
     return int(size) / 2**20
 
 
 def large() -> Iterator[Row]:
-    """Whether time is linear in points and draws, and memory bounded: each size once, in a process of its own."""
+    """Whether time is linear in points and draws, and memory is bounded: each size once, in a process of its own."""
     quarter, half = (LARGE_POINTS // 4, LARGE_DRAWS), (LARGE_POINTS // 2, LARGE_DRAWS)
     for points, draws in (quarter, half, (LARGE_POINTS, LARGE_DRAWS // 2), (LARGE_POINTS, LARGE_DRAWS)):
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as process:
@@ -230,32 +233,32 @@ def large() -> Iterator[Row]:
 
 
 def machine() -> str:
-    """What the numbers were measured on."""
+    """The machine and the versions with which the numbers were measured."""
     versions = f"Python {platform.python_version()}, TensorFlow {tf.__version__}, TFP {tfp.__version__}"
     return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, {versions}"
 
 
 def shown(value: float, unit: str) -> str:
-    """A number with three digits and a handy unit."""
+    """A number with three digits and a prefix of its unit."""
     power, prefix = next(((p, s) for p, s in ((0, ""), (-3, "m"), (-6, "µ")) if value >= 10.0**p), (-9, "n"))
     return f"{value / 10.0**power:.3g} {prefix}{unit}"
 
 
 def table(rows: list[Row]) -> Table:
     """All rows."""
-    found = Table(title=machine(), title_justify="left")
-    found.add_column("what")
+    columns = Table(title=machine(), title_justify="left")
+    columns.add_column("what")
     for heading in ("ours", "theirs", "ratio", "target", "met"):
-        found.add_column(heading, justify="right", no_wrap=True)
+        columns.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         target = "" if row.target is None else f"{row.target:g}"
         values = (shown(row.ours, row.unit), shown(row.theirs, row.unit), f"{row.ratio:.3g}", target, row.met)
-        found.add_row(row.what, *values)
-    return found
+        columns.add_row(row.what, *values)
+    return columns
 
 
 def write(rows: list[Row], path: Path) -> None:
-    """A line for each row, and the machine in each."""
+    """Write a line for each row, with the machine in each."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -265,7 +268,7 @@ def write(rows: list[Row], path: Path) -> None:
 
 @click.command()
 @click.option("--out", default=OUT, show_default=True, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--large", "with_large", is_flag=True, help="Memory and linearity too, which takes minutes.")
+@click.option("--large", "with_large", is_flag=True, help="Memory and linearity too; this takes minutes.")
 def main(out: Path, with_large: bool) -> None:
     """Measure, print a table and write its rows."""
     console, rows = Console(), list[Row]()

@@ -16,6 +16,7 @@ from variational_bnn.models.builders.weights import build_weight_variation
 Array = npt.NDArray[np.float64]
 
 POSTERIOR_FLOOR, LIKELIHOOD_FLOOR = 1e-5, 1e-3
+QUIET = -30.0  # A raw scale whose softplus is 0, so that the standard deviation is the floor.
 LATENT_SHIFT = np.log(np.expm1(0.1))  # So that the latents' scale starts about at 0.1.
 ESTIMATORS = ("reparameterization", "flipout", "local_reparameterization")
 KINDS = ("output", *ESTIMATORS, "hidden")
@@ -37,8 +38,8 @@ def softplus(values: npt.ArrayLike) -> Array:
 
 def variables(model: Any, layer: str) -> dict[str, Array]:
     """The layer's variables by the last part of their names."""
-    found = model.get_layer(layer).variables
-    return {v.name.rsplit("/", 1)[-1].removesuffix(":0"): v.numpy().astype(np.float64) for v in found}
+    results = model.get_layer(layer).variables
+    return {v.name.rsplit("/", 1)[-1].removesuffix(":0"): v.numpy().astype(np.float64) for v in results}
 
 
 def latent_scale(raw: Array) -> Array:
@@ -133,3 +134,25 @@ def spread(model: Any, seed: int = 0) -> None:
     for variable in model.trainable_variables:
         centre = -1.0 if "raw_scale" in variable.name else 0.0
         variable.assign(centre + 0.5 * rng.normal(size=variable.shape))
+
+
+def quieten(model: Any) -> None:
+    """Set every posterior standard deviation to its floor of 1e-5: draws are nearly their means, which NumPy knows.
+
+    Latents are quiet where the layer below them gives very negative raw scales, for all inputs.
+    """
+    for variable in model.trainable_variables:
+        if "raw_scale" in variable.name:
+            variable.assign(np.full(variable.shape, QUIET))
+    names = [layer.name for layer in model.layers]
+    below = [model.get_layer(name) for name in names if name.endswith("_parameters")]
+    if "latents" in names:
+        below.append(model.get_layer("encoder").get_layer("parameters"))
+    for layer in below:
+        *kernel, last = [variable for variable in layer.trainable_variables if "raw_scale" not in variable.name]
+        values, half = last.numpy(), last.shape[-1] // 2
+        values[..., half:] = 0.0
+        values.reshape(-1, 2 * half)[-1, half:] = QUIET  # The bias, or the last row of the posterior's means.
+        last.assign(values)
+        for variable in kernel:
+            variable.assign(variable.numpy() * np.repeat([1.0, 0.0], half))

@@ -36,7 +36,7 @@ def title_colour(figure: Figure, title: str) -> str:
     return to_hex(text.get_color())
 
 
-def lines(ax: Any, label: str) -> list[Any]:
+def lines_of(ax: Any, label: str) -> list[Any]:
     return [line for line in ax.lines if line.get_label() == label]
 
 
@@ -47,7 +47,7 @@ def band(ax: Any, label: str, at: Any) -> npt.NDArray[np.float64]:
     return np.array([(y[np.isclose(x, place)].min(), y[np.isclose(x, place)].max()) for place in at])
 
 
-def texts(figure: Figure) -> list[tuple[Text, Any]]:
+def texts_of(figure: Figure) -> list[tuple[Text, Any]]:
     """The texts that are seen, and where, in dots."""
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
@@ -79,7 +79,7 @@ def rows_of_images(ax: Any) -> list[list[Any]]:
 
 def assert_readable(name: str, figure: Figure) -> None:
     """Assert that texts are large enough, and none is cut off or upon another, unless it has an outline."""
-    seen = texts(figure)
+    seen = texts_of(figure)
     assert len(seen) > 4
     for text, place in seen:
         assert text.get_fontsize() >= 11, (name, text)

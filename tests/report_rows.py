@@ -135,17 +135,17 @@ def traces(methods: Sequence[str] = ("hmc", "sgld"), steps: int = 300) -> dict[A
     return {("lecture", method, seed): {**warmup, "trace": chains + seed} for method in methods for seed in (1, 0)}
 
 
-def reconstructions(models: Sequence[str] = MODELS) -> dict[str, Array]:
+def reconstructions_of(models: Sequence[str] = MODELS) -> dict[str, Array]:
     """The images, darker with each model."""
     return {model: IMAGES * (position + 1) / 5 for position, model in enumerate(models)}
 
 
-def sds(models: Sequence[str] = MODELS) -> dict[str, Array]:
+def sds_of(models: Sequence[str] = MODELS) -> dict[str, Array]:
     """Sds in proportion to the images; those of the first model are zero."""
     return {model: IMAGES * position / 10 for position, model in enumerate(models)}
 
 
-def codes(count: int = 400, models: Sequence[str] = MODELS) -> tuple[dict[str, Array], npt.NDArray[np.int64]]:
+def codes_of(count: int = 400, models: Sequence[str] = MODELS) -> tuple[dict[str, Array], npt.NDArray[np.int64]]:
     """Ten classes on a circle of radius 1, ten times as far from 0 for each next model."""
     labels = np.random.default_rng(0).integers(0, 10, count)
     angles = 2 * np.pi * labels / 10
@@ -154,7 +154,7 @@ def codes(count: int = 400, models: Sequence[str] = MODELS) -> tuple[dict[str, A
     return {model: circle * 10.0**position for position, model in enumerate(models)}, labels
 
 
-def grids(models: Sequence[str] = MODELS, side: int = 15) -> dict[str, Array]:
+def grids_of(models: Sequence[str] = MODELS, side: int = 15) -> dict[str, Array]:
     """Random tiles of 4 x 4 pixels."""
     return {model: np.random.default_rng(len(model)).uniform(size=(side, side, 4, 4)) for model in models}
 
@@ -174,7 +174,7 @@ def sd_results(models: Sequence[str] = MODELS, seeds: int = 3) -> pd.DataFrame:
     )
 
 
-def history(models: Sequence[str] = MODELS, epochs: int = 40) -> pd.DataFrame:
+def history_of(models: Sequence[str] = MODELS, epochs: int = 40) -> pd.DataFrame:
     """Losses that settle: the KL of the latents rises and that of the weights falls, where a model has them."""
     epoch = np.arange(1, epochs + 1)
     return pd.concat(

@@ -1,88 +1,80 @@
-"""Between two clusters (Foong et al. 2020, arXiv 1909.00719): who knows that it does not know, and who cannot."""
+"""Between two clusters (Foong et al. 2020, arXiv 1909.00719): which posteriors are uncertain there, and which are not."""
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from pathlib import Path
-from types import ModuleType
 
+import infinite_width
 import numpy as np
 import pytest
+import two_clusters
+from infinite_width import NOISE, Setting, arc_cosine, diagonal
 
-from variational_bnn.base import Training
-from variational_bnn.methods import METHODS
-
-BENCHMARK = Path(__file__).parents[1] / "benchmarks" / "two_clusters.py"
 STEPS = 4000
 
 
-@pytest.fixture(scope="module")
-def clusters() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("two_clusters", BENCHMARK)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["two_clusters"] = module  # Dataclasses look their module up.
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_exact_posterior_is_many_times_less_certain_between_the_clusters(
-    clusters: ModuleType, data_dir: Path
-) -> None:
-    setting = clusters.Setting(layers=1, sigma_w=math.sqrt(2), warmup=300, draws=300)
-    row, _ = clusters.run(data_dir, setting, "hmc")
-    assert row.status == "ok", row.status  # It has passed its gate, at the queries.
+def test_the_exact_posterior_is_many_times_less_certain_between_the_clusters(data_dir: Path) -> None:
+    setting = Setting(layers=1, sigma_w=math.sqrt(2), warmup=300, draws=300)
+    row, _ = two_clusters.run(data_dir, setting, "hmc")
+    assert row.status == "ok", row.status  # It has converged at the query points.
     assert row.r_hat <= 1.01
     assert row.ess >= 400
     assert row.ratio > 10
     assert row.met == "yes"
     assert row.train_rmse < 0.12  # The noise's sd is 0.1.
     assert 0.5 < row.lowest <= row.highest < 1.25  # Not far from infinitely many units.
-    prior, _ = clusters.run(data_dir, setting, "prior")
-    assert prior.ratio < 1  # Negative control: it takes data.
+    prior, _ = two_clusters.run(data_dir, setting, "prior")
+    assert prior.ratio < 1  # Negative control: without data there is no such ratio.
     assert prior.train_rmse > 1
 
 
-@pytest.mark.parametrize("method", ["flipout", "local_reparameterization", "dropout"])
-def test_one_hidden_layer_of_theirs_cannot_be(clusters: ModuleType, data_dir: Path, method: str) -> None:
-    setting = clusters.Setting(layers=1, sigma_w=math.sqrt(2), draws=100)
-    row, _ = clusters.run(data_dir, setting, method, STEPS)
+@pytest.mark.parametrize("name", ["flipout", "local_reparameterization", "dropout"])
+def test_mean_field_and_dropout_of_one_hidden_layer_cannot_be(data_dir: Path, name: str) -> None:
+    setting = Setting(layers=1, sigma_w=math.sqrt(2), draws=100)
+    row, _ = two_clusters.run(data_dir, setting, name, STEPS)
     assert row.train_rmse < 0.15
-    assert row.bounds[1] <= math.sqrt(2)  # Their theorems.
+    assert row.bounds[1] <= math.sqrt(2)  # The paper's theorems.
     assert row.met == "yes"
     assert row.highest > 3  # Where the limit's sd is several times theirs,
     assert row.lowest < 1  # and where it is not.
 
 
 @pytest.mark.parametrize("sigma_w", [math.sqrt(2), 4.0])
-def test_in_its_units_the_network_has_the_prior_of_the_paper(
-    clusters: ModuleType, data_dir: Path, sigma_w: float
-) -> None:
-    setting = clusters.Setting(layers=1, sigma_w=sigma_w, draws=1)
+def test_in_its_units_the_network_has_the_prior_of_the_paper(data_dir: Path, sigma_w: float) -> None:
+    setting = Setting(layers=1, sigma_w=sigma_w, draws=1)
     x = np.array([[0.0, 0.0], [1.0, 1.0], [-0.6, 0.3]])
-    with clusters.units_of(setting):
-        prior = METHODS["prior"](clusters.read(data_dir, setting), clusters.network_of(setting), Training(), 0)
-    functions = prior.sample_functions(x, num_samples=20_000, seed=0)[..., 0].astype(np.float64)
+    dataset, network = two_clusters.dataset_of(data_dir, setting), two_clusters.network_of(setting)
+    prior = two_clusters.method_of("prior", setting).fit(dataset, network, seed=0)
+    functions = prior.sample_functions(sigma_w * x, num_samples=20_000, seed=0)[..., 0].astype(np.float64) / sigma_w
     products = functions[:, :, None] * functions[:, None, :]
     errors = products.std(axis=0) / np.sqrt(len(products))
-    limit = clusters.arc_cosine(setting, x, x)  # With one hidden layer, exact for any number of units.
+    limit = arc_cosine(setting, x, x)  # With one hidden layer, exact for any number of units.
     assert (np.abs(products.mean(axis=0) - limit) < 4 * errors).all()
-    wrong = clusters.arc_cosine(clusters.Setting(layers=1, sigma_w=1.2 * sigma_w, draws=1), x, x)
+    wrong = arc_cosine(Setting(layers=1, sigma_w=1.2 * sigma_w, draws=1), x, x)
     assert (np.abs(products.mean(axis=0) - wrong) > 4 * errors).any()
 
 
-def test_the_limit_goes_through_its_data_and_away_from_them_is_as_its_prior(clusters: ModuleType) -> None:
-    setting, x = clusters.Setting(layers=2, sigma_w=3.0, draws=1), clusters.diagonal()
-    prior_sd = np.sqrt(np.diag(clusters.arc_cosine(setting, x, x)))
+def test_the_data_are_in_units_of_the_prior_scale_and_reported_in_the_paper_s(data_dir: Path) -> None:
+    setting = Setting(layers=1, sigma_w=4.0, draws=1)
+    dataset, (x, y) = two_clusters.dataset_of(data_dir, setting), infinite_width.read_clusters(data_dir)
+    np.testing.assert_allclose(dataset.x, 4 * x)
+    np.testing.assert_allclose(dataset.y, 4 * y)
+    assert dataset.noise_scale == pytest.approx(4 * NOISE)
+    row, limit = two_clusters.run(data_dir, setting, two_clusters.LIMIT)
+    assert (row.lowest, row.highest) == (1, 1)
+    assert row.at < limit.max() < 2  # In the paper's units the prior's sd at the origin is about 3.
+
+
+def test_the_limit_passes_near_its_data_and_away_from_them_is_as_its_prior() -> None:
+    setting, x = Setting(layers=2, sigma_w=3.0, draws=1), diagonal()
+    prior_sd = np.sqrt(np.diag(arc_cosine(setting, x, x)))
     known = x[[0, 150, 299]]
     y = np.array([[1.0], [-2.0], [3.0]])
-    mean, sd = clusters.infinite_width(setting, known, y)
-    np.testing.assert_allclose(mean[[0, 150, 299]], y, atol=3 * clusters.NOISE)
-    assert (sd[[0, 150, 299]] < clusters.NOISE).all()
+    mean, sd = infinite_width.infinite_width(setting, known, y)
+    np.testing.assert_allclose(mean[[0, 150, 299]], y, atol=3 * NOISE)
+    assert (sd[[0, 150, 299]] < NOISE).all()
     assert (sd < prior_sd).all()
-    assert sd[75] > 3 * clusters.NOISE
-    _, unmoved = clusters.infinite_width(setting, 1e-9 * known, 0 * y)  # At the origin they say nothing but the bias's.
-    assert unmoved[0] > 0.8 * prior_sd[0]
+    assert sd[75] > 3 * NOISE
+    _, far = infinite_width.infinite_width(setting, 1e-9 * known, 0 * y)  # Data at the origin tell only the bias.
+    assert far[0] > 0.8 * prior_sd[0]

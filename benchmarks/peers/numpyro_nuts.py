@@ -1,9 +1,10 @@
 """NUTS of numpyro on a network's posterior, for `benchmarks/mcmc.py`: `python numpyro_nuts.py PROBLEM.npz ANSWER.npz`.
 
-It runs in an environment of its own, which has numpyro and none of this project. The problem holds `x [N, F]`,
-`y [N, 1]`, `queries [M, F]`, the known `noise`, the prior's scales (`hidden_scales [F + 1, H]` and `last_scales
+It runs in an environment of its own, which has numpyro and nothing of this project. The problem holds `x [N, F]`,
+`y [N, 1]`, `query_points [M, F]`, the known `noise`, the prior's scales (`hidden_scales [F + 1, H]` and `last_scales
 [H + 1, 1]`, biases last), the seed and how to sample. The network has one hidden layer of H ReLUs. The answer holds the
-functions at the queries `[draws, chains, M]`, the seconds in all and of compiling, and the leapfrog steps a draw.
+functions' values at the query points `[draws, chains, M]`, the seconds in all and of compiling, and the mean number of
+leapfrog steps a draw.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ import numpy as np
 
 
 def main(problem_path: str, answer_path: str) -> None:
-    """Sample; JAX itself says how long it traced and compiled."""
+    """Sample, and note down how long JAX says that it traced and compiled."""
     problem: dict[str, Any] = dict(np.load(problem_path))
     chains, chain_method = int(problem["chains"]), str(problem["chain_method"])
-    if chain_method == "parallel":  # A device for each chain, asked for before JAX starts.
+    if chain_method == "parallel":  # One device for each chain, which JAX must be told before it is imported.
         os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={chains}"
     jax, jnp, numpyro, infer = map(importlib.import_module, ("jax", "jax.numpy", "numpyro", "numpyro.infer"))
     normal, names = numpyro.distributions.Normal, ("hidden", "last")
@@ -49,8 +50,8 @@ def main(problem_path: str, answer_path: str) -> None:
         chain_method=chain_method,
         progress_bar=False,
     )
-    x, y, queries = (jnp.asarray(problem[name]) for name in ("x", "y", "query_points"))
-    of_draws = jax.jit(jax.vmap(jax.vmap(lambda z: outputs(z, queries)[:, 0])))
+    x, y, points = (jnp.asarray(problem[name]) for name in ("x", "y", "query_points"))
+    of_draws = jax.jit(jax.vmap(jax.vmap(lambda z: outputs(z, points)[:, 0])))
     compiling: list[float] = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, seconds, **_: compiling.append(seconds if event.startswith("/jax/core/compile/") else 0.0)

@@ -297,7 +297,7 @@ def test_the_beyond_share_is_past_the_range_by_up_to_its_width(num_features: int
 
 @pytest.mark.parametrize("power", [-1.0, 0.0, 0.5, 1.0, 2.0])
 def test_growth_is_the_power_of_a_power_law(power: float) -> None:
-    """The variance of sd = c distance^p has growth p, for any c and any unit of distance."""
+    """The variance of sd = c distance^p has growth exponent p, for any c and any unit of distance."""
     distance = np.array([0.1, 1.0, 3.0, 50.0])
     assert growth_exponent(distance, (7 * distance**power) ** 2) == pytest.approx(power, abs=1e-12)
     assert growth_exponent(1000 * distance, distance ** (2 * power)) == pytest.approx(power, abs=1e-12)
@@ -323,6 +323,6 @@ def test_growth_is_over_finite_positive_pairs() -> None:
 @pytest.mark.parametrize(
     "distance", [[], [1.0, 2.0], [3.0, 3.0, 3.0], [0.3, 0.1 + 0.2, 0.3], [0.0, 0.0, 1.0, 2.0], [np.inf] * 5]
 )
-def test_growth_is_undefined_without_spread(distance: list[float]) -> None:
+def test_growth_is_undefined_without_different_distances(distance: list[float]) -> None:
     """Fewer than three usable points, or one distance, have no slope."""
     assert math.isnan(growth_exponent(np.array(distance), np.arange(1.0, len(distance) + 1)))

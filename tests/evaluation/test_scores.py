@@ -74,7 +74,7 @@ def _normal_crps(y: np.ndarray, scale: float = 1.0) -> np.ndarray:
 
 
 @pytest.mark.parametrize("count", [2, 3, 20])
-def test_crps_is_the_error_less_half_the_spread(count: int) -> None:
+def test_crps_is_the_error_less_half_the_difference_of_two_samples(count: int) -> None:
     """The mean of |sample - y| less half that of |sample - other sample|, over pairs of two."""
     samples, y = RNG.normal(100, 1, size=(count, 6, 2)).astype(np.float32), RNG.normal(100, 1, size=(6, 2))
     wide = samples.astype(np.float64)
@@ -164,7 +164,7 @@ def test_wasserstein_is_scipys_column_by_column(s: int, t: int) -> None:
     np.testing.assert_allclose(wasserstein(b, a), expected, rtol=1e-12)
 
 
-def test_wasserstein_of_shifted_and_of_spread_draws() -> None:
+def test_wasserstein_of_shifted_and_of_scaled_draws() -> None:
     """A shift costs itself; N(0, 1) and N(0, 4) are E|Z| apart, their quantiles being z and 2 z."""
     a = RNG.normal(size=(500, 3))
     np.testing.assert_allclose(wasserstein(a, RNG.permuted(a, axis=0) - 3), 3)

@@ -73,10 +73,10 @@ def _is_the_maximum(model: Any, bounds: Bounds) -> tuple[bool, str]:
     maximum = _best(L)
     marginal = _log_normal(*_decoder(model)).mean()
     error = (bounds.elbo - _exact_elbo(model)).std() / np.sqrt(N)
-    found = [maximum - bounds.elbo.mean(), maximum - marginal]
-    near = max(found) < 0.01 * abs(maximum)
-    not_above = found[0] > -4 * error and found[1] > -1e-6
-    return near and not_above, f"below the maximum {maximum:.4f} by {found}, standard error {error:.4f}"
+    results = [maximum - bounds.elbo.mean(), maximum - marginal]
+    near = max(results) < 0.01 * abs(maximum)
+    not_above = results[0] > -4 * error and results[1] > -1e-6
+    return near and not_above, f"below the maximum {maximum:.4f} by {results}, standard error {error:.4f}"
 
 
 class Trained:
@@ -104,7 +104,7 @@ def trained() -> Trained:
 
 
 def test_the_maximum_is_that_of_the_principal_axes_and_fewer_latents_have_less() -> None:
-    """The closed form against the density itself; no latents, or one less, would fail what is asked of the model."""
+    """The closed form against the density itself; no latents, or one less, would fail what is required of the model."""
     values, axes = np.linalg.eigh(np.cov(X.T, bias=True))
     for latents in range(L + 1):
         kept = slice(D - latents, D)
@@ -142,17 +142,17 @@ def test_the_codes_are_the_means_of_the_exact_posterior(trained: Trained) -> Non
 def test_the_importance_weighted_bound_rises_to_the_log_density(trained: Trained) -> None:
     exact, elbo = _log_normal(*_decoder(trained.early)), _exact_elbo(trained.early)
     counts = (1, 5, 50, 500)
-    found = {k: measure_bounds(trained.early, X, num_samples=k, seed=k).importance_weighted for k in counts}
+    results = {k: measure_bounds(trained.early, X, num_samples=k, seed=k).importance_weighted for k in counts}
 
     def gap(one: by_hand.Array, other: by_hand.Array) -> tuple[float, float]:
         return (other - one).mean(), (other - one).std() / np.sqrt(N)
 
-    mean, error = gap(elbo, found[1])
+    mean, error = gap(elbo, results[1])
     assert abs(mean) < 4 * error, "of one latent it is the ELBO"
     for fewer, more in itertools.pairwise(counts):
-        mean, error = gap(found[fewer], found[more])
+        mean, error = gap(results[fewer], results[more])
         assert mean > -4 * error
-    assert gap(found[1], found[5])[0] > 4 * gap(found[1], found[5])[1], "it does rise"
-    mean, error = gap(found[500], exact)
+    assert gap(results[1], results[5])[0] > 4 * gap(results[1], results[5])[1], "it does rise"
+    mean, error = gap(results[500], exact)
     assert abs(mean) < 4 * error
     assert (exact - elbo).mean() > 20 * 4 * error, "the control: the ELBO is far from it"

@@ -67,9 +67,9 @@ def test_a_loaded_one_measures_the_same_and_trains_on_bit_for_bit(
     measured = measure_bounds(model, X, num_samples=3)
     codes, pixels = encode(model, X), predict(model, X, num_samples=20)
     loaded = tf_keras.models.load_model(tmp_path / "model.keras")
-    found = measure_bounds(loaded, X, num_samples=3)
+    results = measure_bounds(loaded, X, num_samples=3)
     for term in ("nll", "kl_latents", "kl_weights", "log_importance"):
-        np.testing.assert_array_equal(getattr(found, term), getattr(measured, term))
+        np.testing.assert_array_equal(getattr(results, term), getattr(measured, term))
     np.testing.assert_array_equal(encode(loaded, X), codes)
     np.testing.assert_array_equal(decode(loaded, codes), decode(model, codes))
     again = predict(loaded, X, num_samples=20)

@@ -28,7 +28,7 @@ def test_each_round_has_every_row_once_and_an_order_of_its_own() -> None:
     assert tuple(X) not in {tuple(order) for order in rounds}
 
 
-def test_the_order_is_the_seeds_whatever_else_is_seeded() -> None:
+def test_the_order_is_the_seeds_for_any_other_seed() -> None:
     first = _taken(6, seed=1)
     tf_keras.utils.set_random_seed(7)
     np.testing.assert_array_equal(_taken(6, seed=1), first)

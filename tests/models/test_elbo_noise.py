@@ -11,7 +11,7 @@ import tf_keras
 from tensorflow_probability import distributions as tfd
 
 from variational_bnn.base import Network
-from variational_bnn.models import layers
+from variational_bnn.models.latents import NormalUnits
 from variational_bnn.models.likelihoods import Normal
 from variational_bnn.models.losses import negative_log_likelihood
 
@@ -64,7 +64,7 @@ def test_the_kl_of_latents_is_a_mean_over_rows_where_tfps_is_doubled_or_a_sum() 
     regulariser = tfp.layers.KLDivergenceRegularizer(prior, use_exact_kl=True)
     for rows in (1, 4, 16):
         x = np.tile(row, (rows, 1))
-        units = layers.NormalUnits(seed=0)
+        units = NormalUnits(seed=0)
         units(x)
         assert float(units.losses[0]) == pytest.approx(ours, rel=1e-5)
         doubled = tfp.layers.IndependentNormal(2, activity_regularizer=regulariser)

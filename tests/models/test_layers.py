@@ -75,7 +75,7 @@ def test_the_kl_of_a_posterior_that_is_the_prior_is_zero(kind: type[MeanFieldDen
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-def test_the_posterior_starts_at_the_scale_that_was_asked_for(kind: type[MeanFieldDense]) -> None:
+def test_the_posterior_starts_at_the_initial_scale(kind: type[MeanFieldDense]) -> None:
     kernel, bias = _scales(_layer(kind, initial_scale=0.2, prior_scale=3.0))
     np.testing.assert_allclose(kernel, 0.2 * 3.0 / np.sqrt(3), rtol=1e-4)
     np.testing.assert_allclose(bias, 0.2 * 3.0, rtol=1e-4)
@@ -168,6 +168,19 @@ def test_the_noise_of_equal_rows_is_one_for_reparameterisation_and_apart_for_the
         assert abs(correlation - shared) < 4.5 / np.sqrt(calls)
 
 
+def test_flipout_flips_the_signs_of_inputs_and_of_outputs_for_each_row() -> None:
+    """With signs of the outputs alone, equal rows would have perturbations of equal size."""
+    layer = DenseFlipout(40, 20, initial_scale=0.5, seed=0)
+    zeros = np.zeros((2, 3), np.float32)
+    layer(zeros)
+    mean = (X[:1] @ layer.loc[:-1] + layer.loc[-1]).numpy()
+    first, second = layer(X[[0, 0]]).numpy() - mean
+    assert (np.abs(np.abs(first) - np.abs(second)) > 1e-6).mean() > 0.5
+    first, second = layer(zeros).numpy()  # Of the biases alone, which start at 0: only signs differ.
+    np.testing.assert_allclose(np.abs(first), np.abs(second), rtol=1e-6)
+    assert set(np.sign(first * second)) == {-1.0, 1.0}, "signs of the inputs alone would be the same for all units"
+
+
 def test_normal_units_have_the_distribution_that_their_inputs_say() -> None:
     row = np.array([[0.3, -1.0, 0.5, -2.0]], np.float32)
     units = NormalUnits(seed=0)
@@ -200,6 +213,6 @@ def test_stochastic_layers_are_found_in_nested_models() -> None:
     ],
 )
 @pytest.mark.parametrize("kind", LAYERS)
-def test_settings_out_of_range_are_refused(kind: type[MeanFieldDense], settings: dict[str, Any], message: str) -> None:
+def test_settings_out_of_range_raise_errors(kind: type[MeanFieldDense], settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kind(4, **{"num_examples": 10, **settings})

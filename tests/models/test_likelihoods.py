@@ -16,17 +16,15 @@ from scipy.special import softmax
 from tensorflow_probability import distributions as tfd
 
 from variational_bnn.base import Likelihood, Network
+from variational_bnn.models.discrete_likelihoods import Labels, as_labels, of_classes
 from variational_bnn.models.likelihood_head import LikelihoodHead
 from variational_bnn.models.likelihoods import (
     LIKELIHOODS,
     Bernoulli,
     Categorical,
-    Labels,
     MixtureNormal,
     Normal,
-    as_labels,
     likelihood_from_dict,
-    of_classes,
 )
 from variational_bnn.models.weight_space import WeightSpace
 
@@ -82,8 +80,8 @@ def test_the_density_is_scipys(likelihood: Normal) -> None:
     density = likelihood.distribution(tf.constant(parameters), tf.constant(shared), (2,))
     raw = parameters[:, 2:] if likelihood.scale is None else shared
     scale = 0.1 if likelihood.scale == 0.1 else by_hand.LIKELIHOOD_FLOOR + by_hand.softplus(raw)
-    wanted = stats.norm(parameters[:, :2], scale).logpdf(Y).sum(-1)
-    np.testing.assert_allclose(density.log_prob(Y.astype(np.float32)), wanted, rtol=1e-4)
+    expected = stats.norm(parameters[:, :2], scale).logpdf(Y).sum(-1)
+    np.testing.assert_allclose(density.log_prob(Y.astype(np.float32)), expected, rtol=1e-4)
     assert (density.batch_shape, density.event_shape) == ([5], [2])
     np.testing.assert_allclose(density.mean(), parameters[:, :2])
     np.testing.assert_allclose(density.stddev(), np.broadcast_to(scale, (5, 2)), rtol=1e-5)
@@ -126,11 +124,11 @@ def test_the_outputs_of_a_mixture_share_the_component(event: tuple[int, ...]) ->
     parameters = _parameters(mixture, event, 3)
     weights, loc, _ = by_hand.mixture_of(mixture, parameters, 2)
     off = loc - (weights[..., None] * loc).sum(1, keepdims=True)
-    wanted = (weights * off.prod(-1)).sum(1)
+    expected = (weights * off.prod(-1)).sum(1)
     y = _density(mixture, parameters, event).sample(count, seed=1).numpy().astype(np.float64).reshape(count, 3, 2)
     products = (y - y.mean(0)).prod(-1)
     error = 4.5 * products.std(0) / np.sqrt(count)
-    assert (np.abs(products.mean(0) - wanted) < error).all()
+    assert (np.abs(products.mean(0) - expected) < error).all()
     assert (np.abs(products.mean(0)) > error).any(), "independent outputs would have none"
 
 
@@ -162,10 +160,10 @@ def test_networks_as_vectors_have_the_same_densities(likelihood: Likelihood) -> 
     space = WeightSpace.of(network)
     z, x, y = space.prior_draws(6, seed=0), RNG.normal(size=(7, 3)), _targets(likelihood, (outputs,), 7)
     put_out = space.outputs(tf.constant(z), tf.constant(x, tf.float32))
-    wanted = [-by_hand.row_nll(None, network, values.astype(np.float64), y).sum() for values in put_out.numpy()]
-    found = space.log_likelihood(tf.constant(z), tf.constant(x, tf.float32), tf.constant(y))
-    np.testing.assert_allclose(found, wanted, rtol=1e-5)
-    assert np.ptp(wanted) > 1, "other weights have another likelihood"
+    expected = [-by_hand.row_nll(None, network, values.astype(np.float64), y).sum() for values in put_out.numpy()]
+    results = space.log_likelihood(tf.constant(z), tf.constant(x, tf.float32), tf.constant(y))
+    np.testing.assert_allclose(results, expected, rtol=1e-5)
+    assert np.ptp(expected) > 1, "other weights have another likelihood"
 
 
 @pytest.mark.parametrize("likelihood", [Normal(), MixtureNormal(num_components=2), Bernoulli()], ids=str)
@@ -190,10 +188,10 @@ def test_the_head_says_which_event_it_has_and_what_of_a_class_is_a_tensor() -> N
 def test_logits_far_out_leave_densities_finite(sign: float) -> None:
     parameters = sign * np.array([[1e4, -1e4]], np.float32)
     heads = 0.0 if sign > 0 else 1.0
-    for y, wanted in (([1 - heads, heads], 0.0), ([heads, 1 - heads], -2e4)):
-        assert float(_density(Bernoulli(), parameters, (2,)).log_prob([y])[0]) == pytest.approx(wanted)
-    for label, wanted in ((heads, 0.0), (1 - heads, -2e4)):
-        assert float(_density(Categorical(num_classes=2), parameters, (1,)).log_prob([[label]])[0]) == wanted
+    for y, expected in (([1 - heads, heads], 0.0), ([heads, 1 - heads], -2e4)):
+        assert float(_density(Bernoulli(), parameters, (2,)).log_prob([y])[0]) == pytest.approx(expected)
+    for label, expected in ((heads, 0.0), (1 - heads, -2e4)):
+        assert float(_density(Categorical(num_classes=2), parameters, (1,)).log_prob([[label]])[0]) == expected
 
 
 def test_tfps_classes_become_labels_and_nothing_else_does() -> None:
@@ -201,17 +199,17 @@ def test_tfps_classes_become_labels_and_nothing_else_does() -> None:
     numbers, labels = np.arange(5) % 4, Categorical(num_classes=4).distribution(tf.constant(logits), None, (1,))
     for own in (tfd.Categorical(logits=logits), tfd.Categorical(probs=softmax(logits, axis=-1))):
         for output in (own, tfp.layers.DistributionLambda(lambda _, own=own: own)(logits)):
-            found = as_labels(output)
-            assert isinstance(found, Labels)
-            assert found.event_shape == [1]
-            np.testing.assert_allclose(found.mean(), softmax(logits, axis=-1), rtol=1e-5)
-            np.testing.assert_allclose(found.log_prob(numbers[:, None]), own.log_prob(numbers), rtol=1e-5)
-            assert of_classes(found) == Categorical(num_classes=4)
+            results = as_labels(output)
+            assert isinstance(results, Labels)
+            assert results.event_shape == [1]
+            np.testing.assert_allclose(results.mean(), softmax(logits, axis=-1), rtol=1e-5)
+            np.testing.assert_allclose(results.log_prob(numbers[:, None]), own.log_prob(numbers), rtol=1e-5)
+            assert of_classes(results) == Categorical(num_classes=4)
     for other in (labels, tfd.Normal(logits, 1.0), tfd.Bernoulli(logits), tfd.OneHotCategorical(logits), logits):
         assert as_labels(other) is other
     coins = tfd.Bernoulli(logits)
-    found = [of_classes(d) for d in (labels, coins, tfd.Independent(coins, 1), _density(Bernoulli(), logits, (2, 2)))]
-    assert found == [Categorical(num_classes=4), Bernoulli(), Bernoulli(), Bernoulli()]
+    results = [of_classes(d) for d in (labels, coins, tfd.Independent(coins, 1), _density(Bernoulli(), logits, (2, 2)))]
+    assert results == [Categorical(num_classes=4), Bernoulli(), Bernoulli(), Bernoulli()]
     mixture = _density(MixtureNormal(num_components=2), RNG.normal(size=(5, 6)).astype(np.float32), (1,))
     for number in (tfd.Normal(logits, 1.0), tfd.Independent(tfd.Normal(logits, 1.0), 1), mixture, tf.constant(logits)):
         assert of_classes(number) is None
@@ -225,14 +223,14 @@ def test_each_form_says_how_many_numbers_it_takes() -> None:
     assert all(likelihood.num_shared_parameters(1) == 0 for likelihood, _ in OTHERS)
 
 
-def test_several_classes_a_row_are_refused() -> None:
+def test_several_classes_a_row_raise_an_error() -> None:
     categorical = Categorical(num_classes=3)
-    for refused in (
+    for call in (
         lambda: categorical.num_parameters(2),
         lambda: Network(input_shape=(1,), output_size=2, likelihood=categorical),
     ):
         with pytest.raises(ValueError, match="output_size must be 1 for Categorical, got 2"):
-            refused()
+            call()
 
 
 @pytest.mark.parametrize("likelihood", [*FORMS[:2], MIXTURES[0]])
@@ -255,7 +253,9 @@ def test_known_noise_is_rescaled_with_y_and_learned_noise_is_not() -> None:
     assert Normal(scale=0.6).in_units_of(np.array([2.0, 2.0])) == Normal(scale=0.3)
     for form in FORMS[:2]:
         assert form.in_units_of(np.array([3.0, 7.0])) is form
-    with pytest.raises(ValueError, match=r"standard deviations of y must be equal where Normal has a known scale, got \[1\.0, 2\.0\]"):
+    with pytest.raises(
+        ValueError, match=r"standard deviations of y must be equal where Normal has a known scale, got \[1\.0, 2\.0\]"
+    ):
         Normal(scale=0.6).in_units_of(np.array([1.0, 2.0]))
 
 
@@ -289,7 +289,7 @@ def test_a_whole_number_is_a_scale() -> None:
         ({"floor": 0.0}, r"floor must be > 0, got 0\.0"),
     ],
 )
-def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: str) -> None:
+def test_settings_out_of_range_raise_errors(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Normal(**settings)
 
@@ -306,11 +306,11 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: st
         (Categorical, {"num_classes": "3"}, "num_classes must be a whole number >= 1, got '3'"),
     ],
 )
-def test_counts_and_floors_out_of_range_are_refused(kind: Any, settings: dict[str, Any], message: str) -> None:
+def test_counts_and_floors_out_of_range_raise_errors(kind: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         kind(**settings)
 
 
-def test_an_unknown_likelihood_is_refused_with_the_known_ones() -> None:
+def test_the_error_of_an_unknown_likelihood_names_the_known_ones() -> None:
     with pytest.raises(ValueError, match="'Cauchy'; known: Normal, MixtureNormal, Bernoulli, Categorical"):
         likelihood_from_dict({"name": "Cauchy"})

@@ -25,8 +25,8 @@ def _density(outputs: int) -> tfd.Distribution:
 
 
 def test_the_loss_is_minus_the_log_density_of_each_row() -> None:
-    wanted = -stats.norm(X, 0.5).logpdf(Y).sum(-1)
-    np.testing.assert_allclose(negative_log_likelihood(Y, _density(2)), wanted, rtol=1e-5)
+    expected = -stats.norm(X, 0.5).logpdf(Y).sum(-1)
+    np.testing.assert_allclose(negative_log_likelihood(Y, _density(2)), expected, rtol=1e-5)
 
 
 def test_targets_of_one_output_may_be_a_vector_or_whole_numbers() -> None:
@@ -39,6 +39,13 @@ def test_targets_of_one_output_may_be_a_vector_or_whole_numbers() -> None:
     )
 
 
+def test_targets_between_0_and_1_are_not_cut_by_a_distribution_of_integers() -> None:
+    """-log density of 0.5 where the logit is 2: log(1 + e^2) - 0.5 * 2."""
+    density = tfd.Independent(tfd.Bernoulli(logits=[[2.0]]), 1)
+    assert density.dtype.is_integer
+    assert negative_log_likelihood(np.array([[0.5]]), density).numpy() == pytest.approx(np.log1p(np.exp(2)) - 1)
+
+
 @pytest.mark.parametrize(
     ("targets", "outputs", "message"),
     [
@@ -48,21 +55,23 @@ def test_targets_of_one_output_may_be_a_vector_or_whole_numbers() -> None:
         (Y[..., None], 2, r"targets must have shape \[12, 2\], got \[12, 2, 1\]"),
     ],
 )
-def test_targets_of_another_size_are_refused(targets: np.ndarray, outputs: int, message: str) -> None:
+def test_targets_of_another_size_raise_an_error(targets: np.ndarray, outputs: int, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         negative_log_likelihood(targets, _density(outputs))
 
 
-def test_fit_refuses_targets_of_another_size_with_the_same_words() -> None:
+def test_fit_raises_the_same_error_for_targets_of_another_size() -> None:
     model = _model("flipout")
     with pytest.raises(ValueError, match=r"targets must have shape \[N, 2\], got \[N, 1\]"):
         model.fit(X, Y[:, :1], verbose=0)
 
 
-def test_a_model_without_a_distribution_is_refused() -> None:
+def test_a_model_without_a_distribution_raises_an_error() -> None:
     model = tf_keras.Sequential([tf_keras.layers.Dense(1)])
     model.compile("sgd", loss=negative_log_likelihood)
-    with pytest.raises(TypeError, match="needs a model whose output is a tfp distribution, got"):
+    with pytest.raises(
+        TypeError, match="the model's output must be a tfp distribution for negative_log_likelihood, got"
+    ):
         model.fit(X, Y[:, :1], verbose=0)
 
 
@@ -98,8 +107,8 @@ def test_without_annealing_the_weight_of_the_kl_is_1() -> None:
     assert [float(layer.kl_weight.numpy()) for layer in stochastic_layers(_model("flipout"))] == [1.0, 1.0]
 
 
-def test_annealing_wants_a_model_with_a_kl() -> None:
-    with pytest.raises(ValueError, match="KLAnnealing needs a model with stochastic layers"):
+def test_annealing_needs_a_model_with_a_kl() -> None:
+    with pytest.raises(ValueError, match="the model of KLAnnealing must have a stochastic layer"):
         _model("output").fit(X, Y, verbose=0, callbacks=[KLAnnealing(2)])
 
 
@@ -111,6 +120,6 @@ def test_annealing_wants_a_model_with_a_kl() -> None:
         ((2, 0.0, -1.0), r"got start=0\.0, end=-1\.0"),
     ],
 )
-def test_annealing_out_of_range_is_refused(arguments: tuple[float, ...], message: str) -> None:
+def test_annealing_out_of_range_raises_an_error(arguments: tuple[float, ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         KLAnnealing(*arguments)  # type: ignore[arg-type]

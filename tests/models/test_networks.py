@@ -15,8 +15,8 @@ from variational_bnn.base import Network
 from variational_bnn.models.likelihoods import Normal
 from variational_bnn.models.weight_space import WeightSpace
 from variational_bnn.models.whole_networks import linearised_model, sampled_model
-from variational_bnn.prediction.random_variables import num_random_variables
 from variational_bnn.prediction.predict import predict, sample_functions
+from variational_bnn.prediction.random_variables import num_random_variables
 
 Array = npt.NDArray[np.float64]
 
@@ -169,9 +169,9 @@ def test_of_a_linear_network_the_tangent_is_the_network() -> None:
 def test_without_spread_the_tangent_is_the_network_at_its_centre() -> None:
     model = linearised_model(NETWORK, LOC, np.zeros_like(ROOT))
     plain = model(tf.constant(X))
-    wanted = SPACE.distribution(tf.constant(_outputs(LOC, X), tf.float32))
-    np.testing.assert_allclose(plain.mean(), wanted.mean(), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(plain.stddev(), wanted.stddev(), rtol=1e-4)
+    expected = SPACE.distribution(tf.constant(_outputs(LOC, X), tf.float32))
+    np.testing.assert_allclose(plain.mean(), expected.mean(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(plain.stddev(), expected.stddev(), rtol=1e-4)
     assert (predict(model, X, num_samples=10).epistemic_variance == 0).all()
     moved = linearised_model(NETWORK, LOC, ROOT)
     assert not np.array_equal(moved(tf.constant(X)).mean(), moved(tf.constant(X)).mean()), "a plain call draws"
@@ -194,17 +194,17 @@ def test_a_saved_model_predicts_the_same(kind: str, likelihood: Normal, tmp_path
     model = sampled_model(network, values) if kind == "sampled" else linearised_model(network, values[0], 0.1 * values)
     model.save(tmp_path / "model.keras")
     loaded = tf_keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
-    found = [predict(m, X, num_samples=20, seed=3) for m in (model, loaded)]
+    results = [predict(m, X, num_samples=20, seed=3) for m in (model, loaded)]
     for name in ("mean", "epistemic_variance", "aleatoric_variance"):
-        np.testing.assert_array_equal(*(getattr(predictive, name) for predictive in found))
-    np.testing.assert_array_equal(*(predictive.log_prob(Y) for predictive in found))
+        np.testing.assert_array_equal(*(getattr(predictive, name) for predictive in results))
+    np.testing.assert_array_equal(*(predictive.log_prob(Y) for predictive in results))
     assert num_random_variables(loaded) == num_random_variables(model) == (1 if kind == "sampled" else size)
     assert loaded.get_layer("network").space.network == network
     assert not loaded.trainable_variables
     loaded.get_layer("network").variables[0].assign_add(tf.ones_like(loaded.get_layer("network").variables[0]))
-    assert not np.array_equal(predict(loaded, X, num_samples=20, seed=3).mean, found[0].mean), "other weights differ"
+    assert not np.array_equal(predict(loaded, X, num_samples=20, seed=3).mean, results[0].mean), "other weights differ"
 
 
-def test_no_members_are_refused() -> None:
+def test_no_members_raise_an_error() -> None:
     with pytest.raises(ValueError, match="count must be a whole number >= 1, got 0"):
         sampled_model(CONSTANT, np.zeros((0, 2)))

@@ -98,7 +98,7 @@ def test_weights_alone_can_be_saved_and_loaded(saved: tuple[Any, Path, np.ndarra
 
 
 @pytest.mark.parametrize("saved", ["flipout"], indirect=True)
-def test_half_a_file_is_refused(saved: tuple[Any, Path, np.ndarray], tmp_path: Path) -> None:
+def test_half_a_file_raises_an_error(saved: tuple[Any, Path, np.ndarray], tmp_path: Path) -> None:
     whole = saved[1].read_bytes()
     (tmp_path / "half.keras").write_bytes(whole[: len(whole) // 2])
     with pytest.raises((ValueError, OSError, zipfile.BadZipFile)):

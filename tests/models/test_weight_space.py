@@ -11,9 +11,9 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
-from variational_bnn.base import Network, Training
+from variational_bnn.base import Network
 from variational_bnn.datasets import lecture
-from variational_bnn.methods import METHODS
+from variational_bnn.methods.dropout import Dropout
 from variational_bnn.models.builders.output import build_output_variation
 from variational_bnn.models.builders.weights import build_weight_variation
 from variational_bnn.models.likelihoods import Normal
@@ -98,8 +98,8 @@ def test_outputs_and_densities_are_those_of_the_network_by_hand(network: Network
         np.testing.assert_allclose(distribution.mean()[i], loc, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(distribution.stddev()[i], scale, rtol=1e-4)
         assert log_likelihood[i] == pytest.approx(stats.norm.logpdf(y, loc, scale).sum(), rel=1e-4)
-    wanted = stats.norm.logpdf(z.astype(np.float64)).sum(-1) - stats.norm.logpdf(np.zeros(space.size)).sum()
-    np.testing.assert_allclose(log_prior, wanted, rtol=1e-5)
+    expected = stats.norm.logpdf(z.astype(np.float64)).sum(-1) - stats.norm.logpdf(np.zeros(space.size)).sum()
+    np.testing.assert_allclose(log_prior, expected, rtol=1e-5)
     assert np.ptp(log_likelihood) > 1, "other weights have another likelihood"
 
 
@@ -132,7 +132,7 @@ def test_the_prior_is_the_builders(network: Network) -> None:
     rise = kl(1.0) - kl(0.0)
     assert rise == pytest.approx(-float(space.log_prior(tf.constant(z))), rel=1e-4)
     assert rise != pytest.approx(-float(space.log_prior(tf.constant(1.05 * z))), rel=1e-2)
-    scales = [np.broadcast_to(layer._prior_scales, layer.loc.shape).ravel() for layer in stochastic]
+    scales = [np.broadcast_to(layer.prior_scales, layer.loc.shape).ravel() for layer in stochastic]
     np.testing.assert_allclose(space.prior_scales[: sum(map(len, scales))], np.concatenate(scales), rtol=1e-7)
     np.testing.assert_array_equal(space.prior_scales[sum(map(len, scales)) :], network.prior_scale)
 
@@ -148,16 +148,16 @@ def test_functions_are_those_of_a_builders_model_with_the_same_weights(network: 
         model.get_layer("y").shared.assign(shared)
     built = model(tf.constant(x))
     space = WeightSpace.of(network)
-    found = space.distribution(space.outputs(tf.constant(z), _flat(x)))
-    np.testing.assert_allclose(found.mean(), built.mean(), rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found.stddev(), built.stddev(), rtol=1e-4)
+    results = space.distribution(space.outputs(tf.constant(z), _flat(x)))
+    np.testing.assert_allclose(results.mean(), built.mean(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(results.stddev(), built.stddev(), rtol=1e-4)
     turned = space.distribution(space.outputs(tf.constant(z[::-1].copy()), _flat(x)))
     assert not np.allclose(turned.mean(), built.mean(), atol=0.01), "the order of the weights matters"
 
 
 @pytest.mark.parametrize("by_fan_in", [True, False])
 def test_the_penalty_of_dropout_that_drops_nearly_nothing_is_the_prior(by_fan_in: bool) -> None:
-    """Over the examples, like the KL of the builders; with more dropped the penalty of later weights is smaller."""
+    """Divided by the examples, like the KL of the builders; with more dropped, later weights have a smaller one."""
     network = Network(
         input_shape=(1,),
         output_size=1,
@@ -170,7 +170,7 @@ def test_the_penalty_of_dropout_that_drops_nearly_nothing_is_the_prior(by_fan_in
     layers, _ = _layers(network, z)
     penalties = []
     for rate in (1e-6, 0.5):
-        model = METHODS["dropout"](lecture(), network, Training(steps=1, dropout_rate=rate), 0).model
+        model = Dropout(steps=1, rate=rate).fit(lecture(), network, 0).model
         for name, (kernel, bias) in zip(by_hand.layer_names(network), layers, strict=True):
             model.get_layer(name).set_weights([kernel, bias])
         penalties.append(len(lecture().x) * float(sum(model.losses)))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 from scipy.stats import norm
-from test_autoencoders_elbo import BUILDERS, N, X, build, latents_of, mean_weights, network_of, through
+from autoencoders_by_hand import BUILDERS, N, X, build, latents_of, mean_weights, network_of, through
 
 from variational_bnn.evaluation.separability import active_units, confusion, most_confused, silhouette, vote
 from variational_bnn.models.likelihoods import MixtureNormal, Normal

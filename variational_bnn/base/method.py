@@ -124,21 +124,39 @@ class Method(Protocol):
     A method is best a frozen dataclass whose fields are its settings: `compare` stores them with the results.
 
     Example:
-        Bayesian linear regression of another library, in a few lines, passed to `compare`:
+        Scikit-learn's Bayesian linear regression, ready to be passed to `compare`:
 
         >>> import dataclasses
+        >>> from sklearn.linear_model import BayesianRidge
         >>> import variational_bnn as vbnn
+        >>> class RidgePosterior:
+        ...     diagnostics = None
+        ...
+        ...     def __init__(self, ridge):
+        ...         self.ridge = ridge
+        ...
+        ...     def sample_functions(self, x, *, num_samples, seed):
+        ...         mean, covariance = self.ridge.coef_, self.ridge.sigma_
+        ...         weights = np.random.default_rng(seed).multivariate_normal(mean, covariance, num_samples)
+        ...         return (self.ridge.intercept_ + weights @ x.T)[:, :, None]
+        ...
+        ...     def predict(self, x, *, num_samples, seed):
+        ...         functions = self.sample_functions(x, num_samples=num_samples, seed=seed)
+        ...         return vbnn.Predictive.from_functions(functions, noise_variance=1 / self.ridge.alpha_)
         >>> @dataclasses.dataclass(frozen=True)
-        ... class Constant:
-        ...     value: float = 0.0
+        ... class Ridge:
+        ...     alpha_1: float = 1e-6
         ...
         ...     def supports(self, dataset, network):
         ...         return "it does not support classes" if dataset.class_names else None
         ...
         ...     def fit(self, dataset, network, seed):
-        ...         return ...  # an object with the methods of `Posterior`
-        >>> isinstance(Constant(), vbnn.Method)
+        ...         return RidgePosterior(BayesianRidge(alpha_1=self.alpha_1).fit(dataset.x, dataset.y[:, 0]))
+        >>> isinstance(Ridge(), vbnn.Method)
         True
+        >>> posterior = Ridge().fit(vbnn.lecture(), network=None, seed=0)
+        >>> posterior.predict(np.zeros((5, 1)), num_samples=100, seed=0).mean.shape
+        (5, 1)
     """
 
     def supports(self, dataset: Dataset, network: Network) -> str | None:

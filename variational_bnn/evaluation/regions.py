@@ -121,9 +121,9 @@ def propose_query_points(dataset: Dataset, seed: int, num_points: int = 600) -> 
     If the dataset has held-out rows, these are the query points, in the regions where its split put them. If it has
     none, inputs are proposed, and `RegionMap` says in which regions they are. For one feature they are an even grid,
     from one width of the training inputs' range below the range to one width above it. For more features (and for one
-    feature whose values are so repeated that the radius is 0, which a grid would miss) they are three equal shares, in this order:
-    training inputs moved by up to one radius, points on the line between two training inputs, and training inputs moved
-    away from the middle of the range, onto its border and further, by up to one width of the range.
+    feature whose values are so repeated that the radius is 0, which a grid would miss) they are three equal shares, in
+    this order: training inputs moved by up to one radius; points on the line between two training inputs; training
+    inputs moved away from the middle of the range, past its border by up to one width of the range.
 
     Args:
         dataset: The dataset from whose training rows distances are measured.

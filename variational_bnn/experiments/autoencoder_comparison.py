@@ -78,7 +78,7 @@ class AutoencoderComparison:
         require(described, f"{directory} is not a results directory of this package: it does not describe the images")
         _require_arrays(f"{directory}", images, SHOWN_ARRAYS)
         store.warn_of_other_versions()
-        outcomes = {key: store.read(folder) for key, folder in store.keys().items()}
+        outcomes = {key: store.read(folder) for key, folder in store.finished().items()}
         for (model, seed), outcome in outcomes.items():
             good = (outcome.rows["status"] == "ok").all()
             _require_arrays(f"{directory}: {model}, seed {seed}", outcome.arrays, RUN_ARRAYS if good else ())

@@ -256,7 +256,7 @@ def _measure_apart(run: AutoencoderRun, model: tf_keras.Model) -> tuple[dict[str
         if len(x):
             predictive = run.reconstruct(model, x)
             measured[f"rmse_{name}"] = rmse(x.reshape(len(x), -1).astype(np.float64), predictive.mean)
-            measured[f"spread_{name}"] = float(np.sqrt(predictive.epistemic_variance.mean()))
+            measured[f"predictive_sd_{name}"] = float(np.sqrt(predictive.epistemic_variance.mean()))
     predictive = run.reconstruct(model, shown(images, run.held_out)["apart"])
     arrays: Arrays = {
         "apart_reconstructions": _as_images(images, predictive.mean),

@@ -85,7 +85,7 @@ class Comparison:
         known = isinstance(settings.get("dataset"), dict) and isinstance(settings.get("network"), dict)
         require(known, f"{directory} is not a results directory of this package: it names no dataset and network")
         store.warn_of_other_versions()
-        outcomes = {key: store.read(folder) for key, folder in store.keys().items()}
+        outcomes = {key: store.read(folder) for key, folder in store.finished().items()}
         return cls(settings=settings, data=store.input_table("data"), outcomes=outcomes)
 
     @functools.cached_property
@@ -282,7 +282,7 @@ def save_outcomes(store: Store, outcomes: Mapping[Key, Outcome], figures: Mappin
     Returns:
         The figures' paths.
     """
-    finished = store.keys()
+    finished = store.finished()
     for key, outcome in outcomes.items():
         if outcome.finished and key not in finished:
             store.save(key, outcome)

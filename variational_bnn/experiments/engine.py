@@ -53,7 +53,7 @@ def execute(
     require_count("workers", workers)
     keys = [run.key for run in runs]
     require(len(set(keys)) == len(keys), f"runs must differ in name or seed, got {', '.join(map(label, keys))}")
-    stored = {} if store is None else {key: store.read(folder) for key, folder in store.keys().items()}
+    stored = {} if store is None else {key: store.read(folder) for key, folder in store.finished().items()}
     rows = [outcome.rows for outcome in stored.values()]
     outcomes = {key: outcome for key, outcome in stored.items() if key in keys}
     del stored

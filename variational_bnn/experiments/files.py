@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,29 +35,42 @@ def parse_table(path: Path, data: bytes, columns: Columns) -> pd.DataFrame:
     Raises:
         ValueError: If the bytes are no such table, or lack a column that must be there.
     """
-    types = {name: value if isinstance(value, type) else type(value) for name, value in columns.items()}
     try:
-        header = pd.read_csv(io.BytesIO(data), nrows=0).columns
-        text = {name: kind for name, kind in types.items() if kind is str and name in header}
-        table = pd.read_csv(
-            io.BytesIO(data),
-            dtype=text,
-            keep_default_na=False,
-            na_values={name: [""] for name in header if name not in text},
-            float_precision="round_trip",
-        )
+        table = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False)
     except (ValueError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} is damaged: {' '.join(str(error).split())}") from error
-    missing = [name for name, value in columns.items() if isinstance(value, type) and name not in header]
+    missing = [name for name, value in columns.items() if isinstance(value, type) and name not in table]
     require(not missing, f"{path} lacks the columns {', '.join(missing)}")
-    for name in columns:
-        if name not in header:
-            table[name] = columns[name]
-    order = [*columns, *(name for name in header if name not in columns)]
+    parsed: dict[str, Any] = {}
     try:
-        return table[order].astype(types)
+        for name, value in columns.items():
+            kind = value if isinstance(value, type) else type(value)
+            parsed[name] = [_PARSERS[kind](text) for text in table[name]] if name in table else [value] * len(table)
+        for name in table.columns.difference(list(columns), sort=False):
+            parsed[name] = _numbers_or_texts(table[name])
     except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
+    return pd.DataFrame(parsed, columns=list(parsed)).astype(types_of(columns))
+
+
+def types_of(columns: Columns) -> dict[str, type]:
+    """The type of each column."""
+    return {name: value if isinstance(value, type) else type(value) for name, value in columns.items()}
+
+
+def _float(text: str) -> float:
+    """Exactly the number that was written, which pandas' own parser does not promise in all of its versions."""
+    return float(text or "nan")
+
+
+_PARSERS: dict[type, Callable[[str], Any]] = {str: str, int: int, float: _float}
+
+
+def _numbers_or_texts(texts: pd.Series[str]) -> list[Any]:
+    try:
+        return [_float(text) for text in texts]
+    except ValueError:
+        return texts.tolist()
 
 
 def npz_bytes(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from variational_bnn.experiments.files import Columns
+from variational_bnn.experiments.files import Columns, types_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,10 +124,9 @@ def columns_of(row: type) -> Columns:
 
 def table_of(rows: Sequence[Any], columns: Columns) -> pd.DataFrame:
     """Rows, which are dataclasses, as a table; texts are folded into one line."""
-    types = {name: value if isinstance(value, type) else type(value) for name, value in columns.items()}
     plain = [dataclasses.asdict(row) for row in rows]
     folded = [{name: " ".join(v.split()) if isinstance(v, str) else v for name, v in row.items()} for row in plain]
-    return pd.DataFrame(folded, columns=list(columns)).astype(types)
+    return pd.DataFrame(folded, columns=list(columns)).astype(types_of(columns))
 
 
 RESULT_COLUMNS = columns_of(Result)
@@ -153,6 +151,4 @@ PREDICTION_COLUMNS: Columns = {
 feature), `y` (the held-out target, 0 or 1 for each class, or NaN), `pit` (its probability integral transform or NaN),
 `mean` (of a class its probability), `epistemic_variance` and `aleatoric_variance`."""
 
-NO_PREDICTIONS = pd.DataFrame({name: np.array([], dtype=object) for name in PREDICTION_COLUMNS}).astype(
-    {name: value if isinstance(value, type) else type(value) for name, value in PREDICTION_COLUMNS.items()}
-)
+NO_PREDICTIONS = pd.DataFrame(columns=list(PREDICTION_COLUMNS)).astype(types_of(PREDICTION_COLUMNS))

@@ -129,7 +129,7 @@ class Store:
         require(kind == self.kind, f"{self.directory} must hold a comparison of {self.kind}, got one of {kind}")
         return settings
 
-    def keys(self) -> dict[Key, Path]:
+    def finished(self) -> dict[Key, Path]:
         """The finished runs and their folders, in the order in which they were finished."""
         with in_one_line("read", self.directory):
             folders = [f for f in (self.directory / RUNS).glob("*") if f.is_dir() and not f.name.startswith(".")]
@@ -196,7 +196,7 @@ class Store:
 
     def warn_of_other_versions(self) -> None:
         """Warn if versions of packages that made the runs differ from those that are installed."""
-        stored = [self.settings()["versions"], *(_about(folder)["versions"] for folder in self.keys().values())]
+        stored = [self.settings()["versions"], *(_about(folder)["versions"] for folder in self.finished().values())]
         differences = []
         for package, installed in versions().items():
             others = sorted({str(made[package]) for made in stored if made.get(package, installed) != installed})

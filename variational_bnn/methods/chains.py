@@ -98,7 +98,9 @@ def log_posterior(problem: Problem) -> Any:
     return lambda z: space.log_prior(z) + space.log_likelihood(z, x, y)
 
 
-def diagnose(space: WeightSpace, draws: Float32Array, x: Float32Array) -> dict[str, Any]:
+def diagnose(
+    space: WeightSpace, draws: Float32Array, x: Float32Array, *, hidden_values: int = HIDDEN_VALUES
+) -> dict[str, Any]:
     """Largest R-hat and smallest effective sample sizes of the functions at inputs, all in standardised units.
 
     Those of weights would say little: hidden units that change places are other weights and the same function. Fewer
@@ -110,11 +112,12 @@ def diagnose(space: WeightSpace, draws: Float32Array, x: Float32Array) -> dict[s
         space: Of the weights.
         draws: `[draws, C, P]` of C chains.
         x: `[M, F]`.
+        hidden_values: How many values of hidden units are computed together; the inputs come in chunks accordingly.
 
     Returns:
-        `r_hat`, `ess` and `ess_tail`.
+        `r_hat`, `ess` and `ess_tail`; NaN if one of them is NaN at any of the inputs.
     """
-    rows = max(1, HIDDEN_VALUES // (len(draws) * max(units for _, units in space.shapes)))
+    rows = max(1, hidden_values // (len(draws) * max(units for _, units in space.shapes)))
     r_hats, sizes, tail_sizes = [], [], []
     for start in range(0, len(x), rows):
         functions = function_values(space, draws, x[start : start + rows])
@@ -122,7 +125,7 @@ def diagnose(space: WeightSpace, draws: Float32Array, x: Float32Array) -> dict[s
         bulk, tail = effective_sample_sizes(functions)
         sizes.append(bulk.min())
         tail_sizes.append(tail.min())
-    return {"r_hat": float(max(r_hats)), "ess": float(min(sizes)), "ess_tail": float(min(tail_sizes))}
+    return {"r_hat": float(np.max(r_hats)), "ess": float(np.min(sizes)), "ess_tail": float(np.min(tail_sizes))}
 
 
 def function_values(space: WeightSpace, draws: Float32Array, x: Float32Array) -> Array:

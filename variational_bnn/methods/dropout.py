@@ -16,14 +16,39 @@ from variational_bnn.models.builders.assembly import assemble, dense
 
 @dataclass(frozen=True, kw_only=True)
 class Dropout(GradientMethod):
-    """Dropout of hidden units, in training and in prediction; a draw is a mask, the same at every x.
+    """Monte Carlo dropout: function samples differ by the hidden units that are dropped.
 
-    Gal & Ghahramani 2016, arXiv 1506.02142. The penalty makes the training variational inference under the network's
-    prior: |b|^2 / (2 s^2) of the biases and, times the share of the units that stay, |w|^2 / (2 s^2 / fan-in) of the
-    weights, over the number of examples. Inputs are never dropped.
+    Hidden units are dropped in training and in prediction. A function sample is one mask of the units, the same at
+    every x. Inputs are never dropped.
 
-    Attributes:
-        rate: Share of the hidden units that a mask drops.
+    With its penalty the training is variational inference under the network's prior of scale s (Gal & Ghahramani 2016,
+    arXiv 1506.02142): |b|^2 / (2 s^2) of the biases and, times the share of the units below that are kept, |w|^2 / (2
+    s^2 / fan-in) of the weights, over the number of examples.
+
+    Args:
+        steps: Number of gradient steps, >= 1.
+        batch_size: Rows of each gradient step, >= 1; all training rows if there are fewer.
+        learning_rate: Learning rate of Adam (Kingma & Ba 2015, arXiv 1412.6980) at the first step, > 0.
+        schedule: "cosine" to lower the learning rate to 0 along a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983),
+            or "constant".
+        rate: Probability with which each hidden unit is dropped, > 0 and < 1.
+        standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
+            the training rows. The prior is then one of standardised values. Predictions are in the dataset's units in
+            either case.
+
+    Raises:
+        FitError: By `fit`, if the loss is not finite at the end of the training.
+        ValueError: If a setting is out of its range. By `fit`, if the network does not have the sizes of the dataset,
+            or has no hidden units.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.Network(
+        ...     input_shape=(1,), output_size=1, hidden_units=(10,), likelihood=vbnn.Normal(scale=1.0)
+        ... )
+        >>> posterior = vbnn.Dropout(rate=0.1, steps=20).fit(vbnn.lecture(), network, seed=0)
+        >>> posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0).mean.shape
+        (5, 1)
     """
 
     rate: float = 0.05

@@ -14,12 +14,35 @@ from variational_bnn.models.whole_networks import sampled_model
 
 @dataclass(frozen=True, kw_only=True)
 class Ensemble(GradientMethod):
-    """An ensemble: networks of highest likelihood, each started from a draw of the prior, all trained at once.
+    """A deep ensemble: networks of maximum likelihood from different initial weights.
 
-    Lakshminarayanan, Pritzel & Blundell 2017, arXiv 1612.01474, without adversarial examples.
+    Each member starts from a draw of the prior and is trained by maximum likelihood, without the prior; all members are
+    trained at once (Lakshminarayanan, Pritzel & Blundell 2017, arXiv 1612.01474, without adversarial examples). A
+    function sample is one of the members.
 
-    Attributes:
-        members: How many networks.
+    Args:
+        steps: Number of gradient steps, >= 1.
+        batch_size: Rows of each gradient step, >= 1; all training rows if there are fewer.
+        learning_rate: Learning rate of Adam (Kingma & Ba 2015, arXiv 1412.6980) at the first step, > 0.
+        schedule: "cosine" to lower the learning rate to 0 along a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983),
+            or "constant".
+        members: Number of networks, >= 1.
+        standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
+            the training rows. The prior is then one of standardised values. Predictions are in the dataset's units in
+            either case.
+
+    Raises:
+        FitError: By `fit`, if the loss is not finite at the end of the training.
+        ValueError: If a setting is out of its range. By `fit`, if the network does not have the sizes of the dataset.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.Network(
+        ...     input_shape=(1,), output_size=1, hidden_units=(10,), likelihood=vbnn.Normal(scale=1.0)
+        ... )
+        >>> posterior = vbnn.Ensemble(members=3, steps=20).fit(vbnn.lecture(), network, seed=0)
+        >>> posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0).mean.shape
+        (5, 1)
     """
 
     members: int = 5

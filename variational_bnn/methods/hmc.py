@@ -19,10 +19,35 @@ FIRST_STEP_SIZE = 0.02
 
 @dataclass(frozen=True, kw_only=True)
 class HMC(ChainMethod):
-    """The exact posterior of the weights, sampled by NUTS: the reference; a run that does not converge fails.
+    """The reference: the exact posterior, sampled by NUTS; fails unless the chains converged.
 
-    The No-U-Turn sampler (Hoffman & Gelman 2014, arXiv 1111.4246) on all rows, chains started from the prior. In
-    the warm-up the step size and each weight's mass are adapted, from all chains together.
+    The No-U-Turn sampler of Hamiltonian Monte Carlo (Hoffman & Gelman 2014, arXiv 1111.4246) uses all training rows in
+    each step. Chains start from draws of the prior. In the warm-up the step size and the mass of each weight are
+    adapted, from all chains together; then they stay as they are. The other methods are measured against this one.
+
+    Args:
+        chains: Number of Markov chains, >= 1.
+        warmup: Steps of each chain that are discarded, >= 1; rounded up to whole hundreds. Step size and masses are adapted meanwhile.
+        draws: Draws that are kept of each chain, >= 1.
+        standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
+            the training rows. The prior is then one of standardised values. Predictions are in the dataset's units in
+            either case.
+
+    Raises:
+        FitError: By `fit`, if R-hat of the function values at the dataset's query points is above 1.01, or one of their
+            effective sample sizes is below 400 (Vehtari et al. 2021, arXiv 1903.08008). It has the chains' diagnostics.
+        ValueError: If a setting is out of its range. By `fit`, if the network does not have the sizes of the dataset.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.Network(
+        ...     input_shape=(1,), output_size=1, hidden_units=(), likelihood=vbnn.Normal(scale=1.0)
+        ... )
+        >>> posterior = vbnn.HMC(chains=2, warmup=300, draws=600).fit(vbnn.lecture(), network, seed=0)
+        >>> posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0).mean.shape
+        (5, 1)
+        >>> posterior.diagnostics.converged, posterior.weights.shape
+        (True, (600, 2, 2))
     """
 
     def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:

@@ -20,6 +20,7 @@ from variational_bnn.methods.problem import (
     require_finite,
 )
 from variational_bnn.models.backend import require_model, tf_keras
+from variational_bnn.prediction.predict import sample_functions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,8 +65,14 @@ class TrainedModel:
         return None if rows == self.num_examples else f"the model was trained on {self.num_examples} rows, not {rows}"
 
     def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
-        """The model as it is."""
-        return _posterior(self.model, identity_scaler(dataset.x.shape[1]), identity_scaler(1))
+        """The model as it is.
+
+        Raises:
+            ValueError: If the model was trained on another number of rows, or does not fit the dataset.
+        """
+        reason = self.supports(dataset, network)
+        require(reason is None, str(reason))
+        return _posterior(self.model, dataset, identity_scaler(dataset.x.shape[1]), identity_scaler(1))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for settings files: the model's name and a digest of its weights."""
@@ -141,8 +148,14 @@ class UntrainedModel:
         y = (y_scaler.transform(dataset.y) if scaled else dataset.y).astype(np.float32)
         history = model.fit(x, y, epochs=self.epochs, batch_size=self.batch_size, verbose=0).history
         require_finite(history["loss"][-1])
-        return _posterior(model, x_scaler, y_scaler)
+        return _posterior(model, dataset, x_scaler, y_scaler)
 
 
-def _posterior(model: tf_keras.Model, x_scaler: StandardScaler, y_scaler: StandardScaler) -> ModelPosterior:
+def _posterior(
+    model: tf_keras.Model, dataset: Dataset, x_scaler: StandardScaler, y_scaler: StandardScaler
+) -> ModelPosterior:
+    """The model as a posterior; a `ValueError` if it does not put out the columns that the dataset has."""
+    columns, rows = len(dataset.output_names), x_scaler.transform(dataset.x[:1])
+    got = sample_functions(model, rows, num_samples=1).shape[-1]
+    require(got == columns, f"the model must put out {columns} columns for the dataset, got {got}")
     return ModelPosterior(model=model, x_scaler=x_scaler, y_scaler=y_scaler, diagnostics=diagnostics_of(model))

@@ -26,11 +26,36 @@ ROWS = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Laplace(GradientMethod):
-    """Laplace: a normal around the posterior's mode, whose curvature is the data's information plus the prior's.
+    """Laplace's approximation: a normal distribution of all weights around the mode.
 
-    Of all weights, with the generalised Gauss-Newton matrix, precision = sum J^T (Fisher information) J + I in units
-    of the prior; functions are drawn along the network's tangent there, f(x; mode) + J(x) (weights - mode) (MacKay
-    1992; Immer, Korzepa & Bauer 2021, arXiv 2008.08216).
+    The mode of the posterior is found by Adam. The precision there is sum J^T (Fisher information) J + I in units of
+    the prior, the generalised Gauss-Newton matrix of all weights. Functions are drawn along the network's tangent at
+    the mode, f(x; mode) + J(x) (weights - mode) (MacKay 1992; Immer, Korzepa & Bauer 2021, arXiv 2008.08216). It is
+    exact for a linear network with known noise.
+
+    Args:
+        steps: Number of gradient steps, >= 1.
+        batch_size: Rows of each gradient step, >= 1; all training rows if there are fewer.
+        learning_rate: Learning rate of Adam (Kingma & Ba 2015, arXiv 1412.6980) at the first step, > 0.
+        schedule: "cosine" to lower the learning rate to 0 along a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983),
+            or "constant".
+        standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
+            the training rows. The prior is then one of standardised values. Predictions are in the dataset's units in
+            either case.
+
+    Raises:
+        FitError: By `fit`, if the loss is not finite at the end of the training, or the network has more than 5,000 weights.
+        ValueError: If a setting is out of its range. By `fit`, if the network does not have the sizes of the dataset,
+            or the likelihood is a mixture.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.Network(
+        ...     input_shape=(1,), output_size=1, hidden_units=(10,), likelihood=vbnn.Normal(scale=1.0)
+        ... )
+        >>> posterior = vbnn.Laplace(steps=20).fit(vbnn.lecture(), network, seed=0)
+        >>> posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0).mean.shape
+        (5, 1)
     """
 
     def supports(self, dataset: Dataset, network: Network) -> str | None:

@@ -21,11 +21,32 @@ NOISE_PRIOR = 0.5, 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class LinearRegression(NetworkMethod):
-    """Bayesian linear regression on the raw features, exact, in closed form; hidden units are left out.
+    """Bayesian linear regression on the features, exact, in closed form.
 
-    The weights' prior is the network's. If the noise is not known it is one variance for all x, with the conjugate
-    prior: weights N(0, noise variance x the network's prior variance), noise variance inverse gamma (1/2, 1/2) in
-    standardised units. Nothing is random but the draws (Bishop 2006, section 3.3; Murphy 2012, section 7.6).
+    Hidden units of the network are left out. The prior of the weights is the network's. If the noise is known, this is
+    the exact posterior of a network without hidden units. If it is not, it is one variance for all x, with the
+    conjugate prior: noise variance inverse gamma (1/2, 1/2) and weights N(0, noise variance x the network's prior
+    variance), in standardised units. Mean, variances and densities are exact (Bishop 2006, section 3.3; Murphy 2012,
+    section 7.6).
+
+    Args:
+        standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
+            the training rows. The prior is then one of standardised values. Predictions are in the dataset's units in
+            either case.
+
+    Raises:
+        FitError: By `fit`, if the features are collinear, to rounding, and the prior is too wide to tell them apart.
+        ValueError: If a setting is out of its range. By `fit`, if the network does not have the sizes of the dataset,
+            or the likelihood is not `Normal`.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.Network(
+        ...     input_shape=(1,), output_size=1, hidden_units=(10,), likelihood=vbnn.Normal(scale=1.0)
+        ... )
+        >>> posterior = vbnn.LinearRegression().fit(vbnn.lecture(), network, seed=0)
+        >>> posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0).mean.shape
+        (5, 1)
     """
 
     def supports(self, dataset: Dataset, network: Network) -> str | None:

@@ -20,14 +20,33 @@ TARGET_ACCEPTANCE = 0.234
 
 @dataclass(frozen=True, kw_only=True)
 class Metropolis(ChainMethod):
-    """Random-walk Metropolis over the weights, as far as it gets: its R-hat says how far that is.
+    """Random-walk Metropolis over all weights, reported whether or not it converged.
 
-    Normal proposals of one scale for all weights, in units of their prior's, adapted in the warm-up; chains start from
-    the prior (Metropolis et al. 1953). Unlike `hmc` it is never taken for a reference, so chains that do not converge
-    are measured like any other approximation.
+    Chains start from draws of the prior. Proposals are normal, with one scale for all weights in units of their prior,
+    which is adapted in the warm-up to an acceptance of 0.234 (Metropolis et al. 1953; Roberts, Gelman & Gilks 1997).
+    Unlike `HMC` it is never taken for the reference, so that chains that did not converge are measured like any other
+    approximation: R-hat and the effective sample sizes in the diagnostics say how far they are.
 
-    Attributes:
-        thinning: Steps that are made for each one that is recorded.
+    Args:
+        chains: Number of Markov chains, >= 1.
+        warmup: Steps of each chain that are discarded, >= 1; rounded up to whole hundreds. The proposals are adapted meanwhile.
+        draws: Draws that are kept of each chain, >= 1.
+        thinning: Proposals for each one that counts as a step of the warm-up or as a draw, >= 1.
+        standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
+            the training rows. The prior is then one of standardised values. Predictions are in the dataset's units in
+            either case.
+
+    Raises:
+        ValueError: If a setting is out of its range. By `fit`, if the network does not have the sizes of the dataset.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.Network(
+        ...     input_shape=(1,), output_size=1, hidden_units=(10,), likelihood=vbnn.Normal(scale=1.0)
+        ... )
+        >>> posterior = vbnn.Metropolis(chains=2, warmup=100, draws=100, thinning=2).fit(vbnn.lecture(), network, seed=0)
+        >>> posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0).mean.shape
+        (5, 1)
     """
 
     thinning: int = 100

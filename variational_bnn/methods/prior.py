@@ -14,7 +14,28 @@ from variational_bnn.models.mean_field import MeanFieldDense
 
 @dataclass(frozen=True, kw_only=True)
 class Prior(NetworkMethod):
-    """A control: the prior of the weights, which has seen no targets; trained methods must be closer than this."""
+    """A control: the prior, which has seen no targets; fitted methods must be better than it.
+
+    Function samples are those of weights that are drawn from the network's prior. Of the data it has the means and
+    standard deviations alone, if it standardises.
+
+    Args:
+        standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
+            the training rows. The prior is then one of standardised values. Predictions are in the dataset's units in
+            either case.
+
+    Raises:
+        ValueError: If a setting is out of its range. By `fit`, if the network does not have the sizes of the dataset.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.Network(
+        ...     input_shape=(1,), output_size=1, hidden_units=(10,), likelihood=vbnn.Normal(scale=1.0)
+        ... )
+        >>> posterior = vbnn.Prior().fit(vbnn.lecture(), network, seed=0)
+        >>> posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0).mean.shape
+        (5, 1)
+    """
 
     def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
         """The prior, in the units of the dataset.

@@ -23,15 +23,40 @@ POWER_ITERATIONS = 50
 
 @dataclass(frozen=True, kw_only=True)
 class SGLD(ChainMethod, GradientMethod):
-    """Stochastic gradient Langevin dynamics: ever smaller noisy steps along minibatch gradients, from modes.
+    """Stochastic gradient Langevin dynamics: noisy steps along minibatch gradients, from modes.
 
-    z += e/2 gradient of log p(z given x, y) + N(0, e), with e = a (1 + t/b)^-0.55, b the length of the warm-up and a
-    the inverse of the largest curvature at the modes (Welling & Teh 2011). Nothing is rejected, so the acceptance is
-    NaN. After the warm-up e stays as it is, so that all draws count the same. Adam's settings (steps, learning rate)
-    are those of the search for the modes.
+    Each chain starts from a mode of the posterior, found by Adam, and makes steps z += e/2 gradient of log p(z given x,
+    y) + N(0, e) of the weights z in units of their prior (Welling & Teh 2011). The step size is e = a (1 + t/b)^-0.55,
+    where a is the inverse of the largest curvature at the modes and b the length of the warm-up. After the warm-up e is
+    constant, so that all draws have the same weight. No step is rejected, so the acceptance is NaN. The chains need not
+    converge: R-hat and the effective sample sizes in the diagnostics say how far they are.
 
-    Attributes:
-        thinning: Steps that are made for each one that is recorded.
+    Args:
+        chains: Number of Markov chains, >= 1.
+        warmup: Steps of each chain that are discarded, >= 1; rounded up to whole hundreds. The step size shrinks meanwhile.
+        draws: Draws that are kept of each chain, >= 1.
+        thinning: Langevin steps for each one that counts as a step of the warm-up or as a draw, >= 1.
+        steps: Number of gradient steps of the search for the modes, >= 1.
+        batch_size: Rows of each step of the search and of each Langevin step, >= 1; all training rows if there are fewer.
+        learning_rate: Learning rate of Adam (Kingma & Ba 2015, arXiv 1412.6980) at the first step, > 0.
+        schedule: "cosine" to lower the learning rate to 0 along a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983),
+            or "constant".
+        standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
+            the training rows. The prior is then one of standardised values. Predictions are in the dataset's units in
+            either case.
+
+    Raises:
+        FitError: By `fit`, if the search for the modes or a chain diverges.
+        ValueError: If a setting is out of its range. By `fit`, if the network does not have the sizes of the dataset.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.Network(
+        ...     input_shape=(1,), output_size=1, hidden_units=(10,), likelihood=vbnn.Normal(scale=1.0)
+        ... )
+        >>> posterior = vbnn.SGLD(chains=2, warmup=100, draws=100, thinning=2, steps=20).fit(vbnn.lecture(), network, seed=0)
+        >>> posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0).mean.shape
+        (5, 1)
     """
 
     thinning: int = 100

@@ -52,9 +52,37 @@ class WeightVariation(GradientMethod, abc.ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Reparameterization(WeightVariation):
-    """Variation in the weights: Bayes by Backprop, one draw of them a training step.
+    """Variation in the weights: Bayes by Backprop, one draw of the weights in each step.
 
-    Blundell et al. 2015, arXiv 1505.05424.
+    The posterior of all weights and biases is approximated by independent normal distributions, which are trained by
+    the negative evidence lower bound (Blundell et al. 2015, arXiv 1505.05424). In a training step all rows share one
+    draw of the weights. A function sample is one draw of the weights, too.
+
+    Args:
+        steps: Number of gradient steps, >= 1.
+        batch_size: Rows of each gradient step, >= 1; all training rows if there are fewer.
+        learning_rate: Learning rate of Adam (Kingma & Ba 2015, arXiv 1412.6980) at the first step, > 0.
+        schedule: "cosine" to lower the learning rate to 0 along a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983),
+            or "constant".
+        initial_scale: Posterior standard deviation of each weight before the training, in units of its prior's standard
+            deviation, > 0.
+        kl_weight: Weight of the KL divergence in the loss, >= 0; with 1 the loss is the negative evidence lower bound.
+        standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
+            the training rows. The prior is then one of standardised values. Predictions are in the dataset's units in
+            either case.
+
+    Raises:
+        FitError: By `fit`, if the loss is not finite at the end of the training.
+        ValueError: If a setting is out of its range. By `fit`, if the network does not have the sizes of the dataset.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.Network(
+        ...     input_shape=(1,), output_size=1, hidden_units=(10,), likelihood=vbnn.Normal(scale=1.0)
+        ... )
+        >>> posterior = vbnn.Reparameterization(steps=20).fit(vbnn.lecture(), network, seed=0)
+        >>> posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0).mean.shape
+        (5, 1)
     """
 
     estimator = "reparameterization"
@@ -62,9 +90,38 @@ class Reparameterization(WeightVariation):
 
 @dataclass(frozen=True, kw_only=True)
 class Flipout(WeightVariation):
-    """Variation in the weights: Flipout, one draw a step, its signs flipped for each row.
+    """Variation in the weights: Flipout, whose draws are nearly independent between rows.
 
-    Wen et al. 2018, arXiv 1803.04386.
+    The posterior of all weights and biases is approximated by independent normal distributions, which are trained by
+    the negative evidence lower bound. In a training step all rows share one draw of the weights' perturbations, whose
+    signs are flipped at random for each row, so that gradients vary less (Wen et al. 2018, arXiv 1803.04386). A
+    function sample is one draw of the weights.
+
+    Args:
+        steps: Number of gradient steps, >= 1.
+        batch_size: Rows of each gradient step, >= 1; all training rows if there are fewer.
+        learning_rate: Learning rate of Adam (Kingma & Ba 2015, arXiv 1412.6980) at the first step, > 0.
+        schedule: "cosine" to lower the learning rate to 0 along a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983),
+            or "constant".
+        initial_scale: Posterior standard deviation of each weight before the training, in units of its prior's standard
+            deviation, > 0.
+        kl_weight: Weight of the KL divergence in the loss, >= 0; with 1 the loss is the negative evidence lower bound.
+        standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
+            the training rows. The prior is then one of standardised values. Predictions are in the dataset's units in
+            either case.
+
+    Raises:
+        FitError: By `fit`, if the loss is not finite at the end of the training.
+        ValueError: If a setting is out of its range. By `fit`, if the network does not have the sizes of the dataset.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.Network(
+        ...     input_shape=(1,), output_size=1, hidden_units=(10,), likelihood=vbnn.Normal(scale=1.0)
+        ... )
+        >>> posterior = vbnn.Flipout(steps=20).fit(vbnn.lecture(), network, seed=0)
+        >>> posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0).mean.shape
+        (5, 1)
     """
 
     estimator = "flipout"
@@ -72,9 +129,38 @@ class Flipout(WeightVariation):
 
 @dataclass(frozen=True, kw_only=True)
 class LocalReparameterization(WeightVariation):
-    """Variation in the weights: local reparameterisation, the layers' outputs drawn for each row.
+    """Variation in the weights: in training, each row's layer outputs are drawn instead.
 
-    Kingma et al. 2015, arXiv 1506.02557.
+    The posterior of all weights and biases is approximated by independent normal distributions, which are trained by
+    the negative evidence lower bound. In a training step the outputs of each layer are drawn for each row from the
+    normal distribution that uncertain weights give them, so that gradients vary less (Kingma et al. 2015, arXiv
+    1506.02557). A function sample is one draw of the weights.
+
+    Args:
+        steps: Number of gradient steps, >= 1.
+        batch_size: Rows of each gradient step, >= 1; all training rows if there are fewer.
+        learning_rate: Learning rate of Adam (Kingma & Ba 2015, arXiv 1412.6980) at the first step, > 0.
+        schedule: "cosine" to lower the learning rate to 0 along a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983),
+            or "constant".
+        initial_scale: Posterior standard deviation of each weight before the training, in units of its prior's standard
+            deviation, > 0.
+        kl_weight: Weight of the KL divergence in the loss, >= 0; with 1 the loss is the negative evidence lower bound.
+        standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
+            the training rows. The prior is then one of standardised values. Predictions are in the dataset's units in
+            either case.
+
+    Raises:
+        FitError: By `fit`, if the loss is not finite at the end of the training.
+        ValueError: If a setting is out of its range. By `fit`, if the network does not have the sizes of the dataset.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.Network(
+        ...     input_shape=(1,), output_size=1, hidden_units=(10,), likelihood=vbnn.Normal(scale=1.0)
+        ... )
+        >>> posterior = vbnn.LocalReparameterization(steps=20).fit(vbnn.lecture(), network, seed=0)
+        >>> posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0).mean.shape
+        (5, 1)
     """
 
     estimator = "local_reparameterization"

@@ -37,12 +37,10 @@ def negative_log_likelihood(y_true: tf.Tensor, y_pred: tfd.Distribution) -> tf.T
         TensorShape([20])
     """
     if not isinstance(y_pred, tfd.Distribution):
-        raise TypeError(
-            f"negative_log_likelihood needs a model whose output is a tfp distribution, got {type(y_pred).__name__}"
-        )
-    y = tf.cast(
-        y_true, y_pred.dtype if y_pred.dtype.is_floating else tf.float32
-    )  # An integer type would cut grey pixels to 0.
+        kind = type(y_pred).__name__
+        raise TypeError(f"the model's output must be a tfp distribution for negative_log_likelihood, got {kind}")
+    # A distribution of integers would cut the targets between 0 and 1 to 0.
+    y = tf.cast(y_true, y_pred.dtype if y_pred.dtype.is_floating else tf.float32)
     shape = y_pred.batch_shape.concatenate(y_pred.event_shape)
     if y.shape.rank is None:  # Keras drops the rank after targets of [N] and of [N, 1].
         y = tf.reshape(y, tf.concat([y_pred.batch_shape_tensor(), y_pred.event_shape_tensor()], 0))

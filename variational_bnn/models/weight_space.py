@@ -1,10 +1,10 @@
-"""A network as a function of one vector z: all its weights and biases, in units of their prior's standard deviations.
+"""A network as a function of one vector z: all its weights and biases, each divided by its prior's standard deviation.
 
-So the prior is z ~ N(0, I) for every network, and the posterior's density, up to a constant,
+So the prior is z ~ N(0, I) for every network, and the density of the posterior, up to a constant, is
 
     log p(z given x, y) = log p(y given x, z) - |z|^2 / 2.
 
-All that samples or optimises whole networks at once works here; the builders' priors and likelihoods are the same ones.
+The methods that sample or optimise all weights at once use it. Priors and likelihoods are those of the builders.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from variational_bnn.models.backend import tf, tf_keras, tfd
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WeightSpace:
-    """The space of z `[P]`; made by `WeightSpace.of`.
+    """The space of z `[P]`, made by `WeightSpace.of`.
 
-    Layer by layer, z holds the weights `[fan-in, units]` and then the biases `[units]`. What a likelihood shares among
-    the rows (a learned noise level) comes last; as a reference needs a prior for it, it has that of a bias.
+    Layer by layer, z holds the weights `[fan-in, units]` and then the biases `[units]`. Parameters of the likelihood
+    that all rows share (a learned noise level) come last; they have the prior of a bias, since exact methods need one.
 
     Attributes:
-        network: Prior, likelihood and architecture.
+        network: The network, with its prior and its likelihood.
         shapes: `(fan-in + 1, units)` of each layer.
-        prior_scales: `[P]`, the standard deviations of the weights' prior.
+        prior_scales: `[P]`, the standard deviation of the prior of each weight.
     """
 
     network: Network
@@ -40,7 +40,7 @@ class WeightSpace:
 
     @classmethod
     def of(cls, network: Network) -> WeightSpace:
-        """The space of a network's weights."""
+        """Return the space of the weights of a network."""
         likelihood, outputs = network.likelihood, network.output_size
         units = [math.prod(network.input_shape), *network.hidden_units, likelihood.num_parameters(outputs)]
         shapes = tuple((fan_in + 1, out) for fan_in, out in itertools.pairwise(units))
@@ -53,21 +53,21 @@ class WeightSpace:
 
     @property
     def size(self) -> int:
-        """P, how many numbers z holds."""
+        """Size P of z."""
         return len(self.prior_scales)
 
     def prior_draws(self, count: int, seed: int) -> npt.NDArray[np.float32]:
-        """Draws of z from the prior, `[count, P]`: where chains, members and searches start."""
+        """Draw z from the prior, `[count, P]`: the starting values of chains, ensembles and optimisations."""
         return np.random.default_rng(seed).standard_normal((count, self.size), dtype=np.float32)
 
     @property
     def num_outputs(self) -> int:
-        """K, the likelihood's parameters of a row, and the shared ones."""
+        """Number of outputs K: the likelihood's parameters of a row, and those that all rows share."""
         likelihood, outputs = self.network.likelihood, self.network.output_size
         return likelihood.num_parameters(outputs) + likelihood.num_shared_parameters(outputs)
 
     def outputs(self, z: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-        """What networks z `[..., P]` put out at x `[..., N, F]`: `[..., N, K]`, the shared parameters in every row."""
+        """Compute outputs `[..., N, K]` of networks z `[..., P]` at x `[..., N, F]`, the shared ones in each row."""
         weights = z * tf.constant(self.prior_scales, z.dtype)
         *layers, shared = tf.split(weights, [*map(math.prod, self.shapes), -1], axis=-1)
         activation = tf_keras.activations.get(self.network.activation)
@@ -82,15 +82,15 @@ class WeightSpace:
         return tf.concat([h, in_every_row], -1)
 
     def distribution(self, outputs: tf.Tensor) -> tfd.Distribution:
-        """The distribution of y `[..., N, D]` by outputs `[..., N, K]`."""
+        """Return the distribution of y `[..., N, D]` by outputs `[..., N, K]`."""
         likelihood, output_size = self.network.likelihood, self.network.output_size
         size = likelihood.num_parameters(output_size)
         return likelihood.distribution(outputs[..., :size], outputs[..., size:], (output_size,))
 
     def log_likelihood(self, z: tf.Tensor, x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
-        """Log p(y given x, z) `[...]`, summed over the rows of y `[N, D]`."""
+        """Compute log p(y given x, z) `[...]`, summed over the rows of y `[N, D]`."""
         return tf.reduce_sum(self.distribution(self.outputs(z, x)).log_prob(y), -1)
 
     def log_prior(self, z: tf.Tensor) -> tf.Tensor:
-        """Log p(z) `[...]`, up to a constant."""
+        """Compute log p(z) `[...]`, up to a constant."""
         return -tf.reduce_sum(z**2, -1) / 2

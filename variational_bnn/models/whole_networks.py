@@ -1,6 +1,7 @@
-"""Whole networks as layers, with a posterior of all their weights at once: what chains, ensembles and Laplace leave.
+"""Whole networks as layers, with a posterior of all weights at once: results of Markov chains, ensembles and Laplace.
 
-A layer of these puts out the likelihood's parameters `[..., K]`, the shared ones among them, for a `LikelihoodHead`.
+The outputs of such a layer are the parameters of the likelihood `[..., K]`, with the shared ones in the last columns,
+for a `LikelihoodHead`.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from variational_bnn.models.weight_space import WeightSpace
 
 
 class RandomNetwork(tf_keras.layers.Layer, abc.ABC):
-    """A network whose function is drawn; a plain call makes one draw for the batch.
+    """A network whose weights are random; a call draws them once for the whole batch.
 
     Args:
-        network: Or its `to_dict`.
-        seed: Of plain calls.
-        **kwargs: Of `tf_keras.layers.Layer`.
+        network: The network, or the plain values of its `to_dict`.
+        seed: Of the calls.
+        **kwargs: Of `tf_keras.layers.Layer`, such as `name`.
     """
 
     def __init__(self, network: Network | dict[str, Any], seed: int = 0, **kwargs: Any) -> None:
@@ -34,30 +35,39 @@ class RandomNetwork(tf_keras.layers.Layer, abc.ABC):
         self.space, self.seed = WeightSpace.of(network), int(seed)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        """One draw at `[R, ...]` inputs: `[R, K]`."""
+        """Compute the outputs `[R, K]` of one draw at inputs `[R, F]`."""
         seed = tf.random.uniform([2], maxval=2**31 - 1, dtype=tf.int32, seed=self.seed)
         return self.draw(tf.convert_to_tensor(inputs)[None], 1, seed)[0]
 
     @abc.abstractmethod
     def draw(self, inputs: tf.Tensor, block: int, seed: tf.Tensor) -> tf.Tensor:
-        """The first B of a block of draws at inputs `[B, R, F]`: `[B, R, K]`."""
+        """Compute the outputs `[B, R, K]` of the first B draws of a block, each at its own inputs.
+
+        Args:
+            inputs: Inputs `[B, R, F]`.
+            block: Number of draws of the whole block, at least B.
+            seed: Stateless seed `[2]` of the block.
+        """
 
     def get_config(self) -> dict[str, Any]:
-        """Plain values alone."""
+        """Plain values, from which the layer can be made."""
         return {**super().get_config(), "network": self.space.network.to_dict(), "seed": self.seed}
 
 
 @register
 class SampledNetwork(RandomNetwork):
-    """T weight vectors, each as likely as the others: the members of an ensemble, or what Markov chains visited.
+    """A network with T weight vectors of equal probability: the members of an ensemble or the draws of Markov chains.
 
-    A block of draws goes through them in random order, again and again, so that each is drawn equally often.
+    A block of draws takes all of them in random order, then all of them in another random order, and so on, so that
+    each is drawn equally often.
 
     Args:
-        network: Or its `to_dict`.
-        count: T.
-        seed: Of plain calls.
-        **kwargs: Of `tf_keras.layers.Layer`.
+        network: The network, or the plain values of its `to_dict`.
+        count: T, >= 1.
+        **kwargs: `seed` of the calls, and arguments of `tf_keras.layers.Layer` such as `name`.
+
+    Raises:
+        ValueError: If `count` is not a whole number >= 1.
     """
 
     def __init__(self, network: Network | dict[str, Any], count: int, **kwargs: Any) -> None:
@@ -66,38 +76,38 @@ class SampledNetwork(RandomNetwork):
         self.count = int(count)
 
     def build(self, input_shape: Any) -> None:
-        """Make the place for the weight vectors, `[T, P]` as in `WeightSpace`."""
+        """Make the variable of the weight vectors, `[T, P]` as in `WeightSpace`."""
         shape = (self.count, self.space.size)
         self.samples = self.add_weight(name="samples", shape=shape, initializer="zeros", trainable=False)
         super().build(input_shape)
 
     def draw(self, inputs: tf.Tensor, block: int, seed: tf.Tensor) -> tf.Tensor:
-        """Pick a weight vector for each draw."""
+        """Choose a weight vector for each draw, and compute its outputs."""
         rounds = tf.random.stateless_uniform([-(-block // self.count), self.count], seed)
         picks = tf.reshape(tf.argsort(rounds), [-1])[: tf.shape(inputs)[0]]
         return self.space.outputs(tf.gather(self.samples, picks), inputs)
 
     def get_config(self) -> dict[str, Any]:
-        """Plain values alone."""
+        """Plain values, from which the layer can be made."""
         return {**super().get_config(), "count": self.count}
 
 
 @register
 class LinearisedNetwork(RandomNetwork):
-    """The network's tangent at one weight vector, with normal weights: f(x; z) + J(x) (weights - z).
+    """The tangent of a network at one weight vector z, with normal weights: f(x; z) + J(x) (weights - z).
 
-    Immer, Korzepa & Bauer 2021, arXiv 2008.08216.
+    The predictions of a Laplace approximation (Immer, Korzepa & Bauer 2021, arXiv 2008.08216).
     """
 
     def build(self, input_shape: Any) -> None:
-        """Make the place for z `[P]` and for a root R `[P, P]` of the weights' covariance, R R^T."""
+        """Make the variables of z `[P]` and of a root R `[P, P]` of the covariance of the weights, R R^T."""
         size = self.space.size
         self.loc = self.add_weight(name="loc", shape=(size,), initializer="zeros", trainable=False)
         self.root = self.add_weight(name="root", shape=(size, size), initializer="zeros", trainable=False)
         super().build(input_shape)
 
     def draw(self, inputs: tf.Tensor, block: int, seed: tf.Tensor) -> tf.Tensor:
-        """Move along the tangent by a normal step for each draw."""
+        """Draw the weights of each draw, and compute the outputs of the tangent."""
         noise = tf.random.stateless_normal([block, self.space.size], seed)[: tf.shape(inputs)[0]]
         steps = tf.matmul(noise, self.root, transpose_b=True)
         at = tf.zeros_like(steps) + self.loc
@@ -107,12 +117,12 @@ class LinearisedNetwork(RandomNetwork):
 
 
 def sampled_model(network: Network, samples: Floats) -> tf_keras.Model:
-    """The model of a network whose weights are one of the vectors `[T, P]`, each as likely."""
+    """Return the model of a network whose weights are one of the vectors `[T, P]`, with equal probability."""
     return _model(SampledNetwork(network, len(samples), name="network"), {"samples": samples})
 
 
 def linearised_model(network: Network, loc: Floats, root: Floats) -> tf_keras.Model:
-    """The model of a network's tangent at `[P]`, whose weights' covariance has the root `[P, P]`."""
+    """Return the model of a network's tangent at weights `[P]`, with a root `[P, P]` of the weights' covariance."""
     return _model(LinearisedNetwork(network, name="network"), {"loc": loc, "root": root})
 
 

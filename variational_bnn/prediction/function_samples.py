@@ -209,7 +209,9 @@ class Sampler:
         with drawing(model, Block(self.block_size, count, seed)):
             return as_labels(model(tf.ensure_shape(copies, [None, *self._row_shape]), training=False))
 
-    def _moments(self, rows: tf.Tensor, _: Any, count: tf.Tensor, seed: tf.Tensor, __: Any) -> tuple[tf.Tensor, ...]:
+    def _moments(
+        self, rows: tf.Tensor, y: tf.Tensor, count: tf.Tensor, seed: tf.Tensor, noise_seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """E[y given x, sample] and Var[y given x, sample], `[B, R, D]` each; a tensor is a mean without noise."""
         outputs = self._outputs(rows, count, seed)
         self.has_density = isinstance(outputs, tfd.Distribution)
@@ -222,18 +224,22 @@ class Sampler:
         self.num_targets = int(one_y[1:].num_elements())
         return tf.reshape(mean, shape), tf.reshape(variance, shape)
 
-    def _log_density(self, rows: tf.Tensor, y: tf.Tensor, count: tf.Tensor, seed: tf.Tensor, _: Any) -> tf.Tensor:
+    def _log_density(
+        self, rows: tf.Tensor, y: tf.Tensor, count: tf.Tensor, seed: tf.Tensor, noise_seed: tf.Tensor
+    ) -> tf.Tensor:
         density = self._outputs(rows, count, seed)
         dtype = density.dtype if density.dtype.is_floating else tf.float32  # A target between 0 and 1 is not rounded.
         shape = tf.concat([density.batch_shape_tensor(), density.event_shape_tensor()], 0)
         log_density = density.log_prob(tf.reshape(tf.cast(tf.tile(y, [count, 1]), dtype), shape))
         return tf.reduce_sum(tf.reshape(log_density, [count, tf.shape(rows)[0], -1]), -1)
 
-    def _noisy(self, rows: tf.Tensor, _: Any, count: tf.Tensor, seed: tf.Tensor, noise_seed: tf.Tensor) -> tf.Tensor:
+    def _noisy(
+        self, rows: tf.Tensor, y: tf.Tensor, count: tf.Tensor, seed: tf.Tensor, noise_seed: tf.Tensor
+    ) -> tf.Tensor:
         density = self._outputs(rows, count, seed)
         noise_seed = tf.random.experimental.stateless_fold_in(noise_seed, -1)  # The layers' numbers are 0, 1, ...
-        y = tf.cast(density.sample(seed=noise_seed), tf.float32)
-        return tf.reshape(y, [count, tf.shape(rows)[0], -1])
+        noisy = tf.cast(density.sample(seed=noise_seed), tf.float32)
+        return tf.reshape(noisy, [count, tf.shape(rows)[0], -1])
 
 
 def _numbers_a_sample(model: tf_keras.Model) -> int:

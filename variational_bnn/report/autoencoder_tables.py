@@ -15,8 +15,8 @@ LEGEND = (
     "whose class is that of most of the 10 nearest codes. silhouette: from -1 to 1, how far apart the codes of the "
     "classes are. active: the number of latents that vary over the images. centre, sd: the largest distance of a "
     "latent's mean from 0, and the sd of the codes. confused: the two classes most often taken for each other, "
-    "and the share of their images that are. pred. sd: the predictive sd of a pixel over draws, from 0 to 1, by a second fit "
-    "from which one class was held out; ratio: of that class to the others, [95 % interval over seeds]."
+    "and the share of their images that are. pred. sd: the predictive sd of a pixel over draws, from 0 to 1, by a "
+    "second fit from which one class was held out; ratio: of that class to the others, [95 % interval over seeds]."
 )
 
 NATS = ("nll", "kl_latents", "kl_weights", "negative_elbo", "negative_importance_weighted")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from figure_parts import axes, band, drawn, lines, panel
+from figure_parts import axes, band, drawn, lines_of, panel
 from report_rows import DATA, DISTANCE, X, predictions
 
 from variational_bnn.report.figures.bands import plot_bands
@@ -27,9 +27,9 @@ def test_bands_are_the_first_seeds_mean_and_two_sd() -> None:
     np.testing.assert_allclose(band(ax, "epistemic", X), np.column_stack([X - 2 * sd, X + 2 * sd]))
     total = np.sqrt(sd**2 + 1.0)
     np.testing.assert_allclose(band(ax, "total", X), np.column_stack([X - 2 * total, X + 2 * total]))
-    (mean,) = lines(ax, "mean")
+    (mean,) = lines_of(ax, "mean")
     np.testing.assert_allclose(mean.get_xydata(), np.column_stack([X, X]))
-    (points,) = lines(ax, "training data")
+    (points,) = lines_of(ax, "training data")
     np.testing.assert_allclose(points.get_xydata(), DATA[["x", "y"]].to_numpy())
 
 
@@ -51,7 +51,7 @@ def test_a_target_can_be_chosen_and_the_first_is_the_default() -> None:
     rows.loc[rows["output"] == "b", "mean"] += 7
     for target, shift in ((None, 0), ("y", 0), ("b", 7)):
         figure = plot_bands(rows, DATA, target=target)
-        np.testing.assert_allclose(lines(panel(figure, "flipout"), "mean")[0].get_ydata(), X + shift)
+        np.testing.assert_allclose(lines_of(panel(figure, "flipout"), "mean")[0].get_ydata(), X + shift)
         assert axes(figure)[0].get_ylabel() == (target or "y")
     with pytest.raises(ValueError, match="unknown target 'z'; known: y, b"):
         plot_bands(rows, DATA, target="z")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from figure_parts import axes, drawn, lines
+from figure_parts import axes, drawn, lines_of
 from report_rows import predictions
 
 from variational_bnn.report.figures.distance import plot_distance
@@ -18,7 +18,7 @@ def test_distance_shows_the_rows_and_zeros_apart() -> None:
     between, beyond, *strips = axes(figure)
     assert [between.get_title(), beyond.get_title()] == ["near and between", "near and beyond"]
     for ax in (between, beyond):
-        own = lines(ax, "hidden")
+        own = lines_of(ax, "hidden")
         assert len(own) == 2
         for line in own:
             np.testing.assert_allclose(line.get_ydata(), 0.5 * np.asarray(line.get_xdata()), rtol=1e-9)
@@ -37,7 +37,7 @@ def test_sds_as_good_as_none_are_marked_and_leave_the_scale_to_the_others() -> N
     for ax in axes(figure)[:2]:
         low, high = ax.get_ylim()
         assert high / low < 1e5
-        for line in lines(ax, "flipout"):
+        for line in lines_of(ax, "flipout"):
             assert np.isnan(line.get_ydata()).all()
         triangles = [line for line in ax.lines if line.get_marker() == "v" and line.get_xdata().size]
         assert triangles
@@ -50,7 +50,7 @@ def test_many_outputs_are_one_mean_variance_and_infinite_distances_are_left_out(
     rows.loc[rows["region"] == "between", "distance"] = math.inf
     figure = plot_distance(rows)
     assert [ax.get_title() for ax in figure.axes] == ["near and beyond"]
-    for line in lines(axes(figure)[0], "hidden"):
+    for line in lines_of(axes(figure)[0], "hidden"):
         np.testing.assert_allclose(line.get_ydata(), 0.5 * np.asarray(line.get_xdata()) / np.sqrt(2))
 
 

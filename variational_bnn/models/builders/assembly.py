@@ -1,4 +1,4 @@
-"""What the builders share: a network's layers, put together to a model."""
+"""Shared by the builders: the layers of a network, put together to a model."""
 
 from __future__ import annotations
 
@@ -14,17 +14,25 @@ from variational_bnn.models.likelihood_head import LikelihoodHead
 from variational_bnn.models.variational_model import VariationalModel
 
 LayerMaker = Callable[[int, str | None, int, str], Callable[[tf.Tensor], tf.Tensor]]
-"""`(units, activation, seed, name) -> layer`."""
+"""A function `(units, activation, seed, name) -> layer`."""
 
 
 def assemble(
     network: Network, num_examples: int, seed: int | None, name: str, *, hidden: LayerMaker, output: LayerMaker
 ) -> VariationalModel:
-    """Chain inputs, hidden layers, output layer and likelihood; every layer gets a seed of its own.
+    """Build the model of a network: inputs, hidden layers, output layer and likelihood.
+
+    Args:
+        network: The network.
+        num_examples: Number of rows N that the model will be trained on.
+        seed: From which every layer gets a seed of its own; None takes one from the entropy of the operating system.
+        name: Name of the model.
+        hidden: Makes each hidden layer.
+        output: Makes the layer of the likelihood's parameters.
 
     Raises:
-        TypeError: If the network is none.
-        ValueError: If num_examples is not a whole number >= 1, or the seed is not one >= 0.
+        TypeError: If `network` is not a `Network`.
+        ValueError: If `num_examples` is not a whole number >= 1, or `seed` is not a whole number >= 0.
     """
     require_network(network)
     seeds = layer_seeds(num_examples, seed, len(network.hidden_units) + 1)
@@ -37,7 +45,11 @@ def assemble(
 
 
 def layer_seeds(num_examples: int, seed: int | None, count: int) -> list[int]:
-    """Check what every builder is given, and make a seed for each of its layers."""
+    """Check the arguments that all builders have, and return a seed for each of `count` layers.
+
+    Raises:
+        ValueError: If `num_examples` is not a whole number >= 1, or `seed` is not a whole number >= 0.
+    """
     require_count("num_examples", num_examples)
     if seed is not None:
         require_seed(seed)
@@ -54,7 +66,20 @@ def chain(
     hidden: LayerMaker,
     output: LayerMaker,
 ) -> tf.Tensor:
-    """Flatten the inputs, if they have more than one axis, and put them through the layers of a network."""
+    """Apply the layers of a network to inputs `[N, ...]`, which are flattened if they have several axes.
+
+    Args:
+        inputs: A Keras tensor.
+        hidden_units: Units of each hidden layer.
+        activation: Activation of the hidden layers.
+        output_size: Units of the output layer, which has no activation.
+        seeds: A seed for each layer.
+        hidden: Makes each hidden layer.
+        output: Makes the output layer.
+
+    Returns:
+        The outputs `[N, output_size]`.
+    """
     values = inputs if len(inputs.shape) == 2 else tf_keras.layers.Flatten(name="flatten")(inputs)
     for i, units in enumerate(hidden_units):
         values = hidden(units, activation, seeds[i], f"hidden_{i + 1}")(values)
@@ -62,6 +87,14 @@ def chain(
 
 
 def dense(units: int, activation: str | None, seed: int, name: str, **settings: Any) -> Any:
-    """A dense layer of point weights; other settings are Keras's own."""
-    spread = tf_keras.initializers.VarianceScaling(seed=seed)
-    return tf_keras.layers.Dense(units, activation, kernel_initializer=spread, name=name, **settings)
+    """Make a dense layer of point weights.
+
+    Args:
+        units: Size of the output.
+        activation: Name of a Keras activation, or None.
+        seed: Of the initial values.
+        name: Name of the layer.
+        **settings: Further arguments of `tf_keras.layers.Dense`.
+    """
+    initializer = tf_keras.initializers.VarianceScaling(seed=seed)
+    return tf_keras.layers.Dense(units, activation, kernel_initializer=initializer, name=name, **settings)

@@ -1,4 +1,4 @@
-"""Variation in the output: point weights and a distribution as the last layer."""
+"""Variation in the output: point weights, and a distribution as the last layer."""
 
 from __future__ import annotations
 
@@ -8,21 +8,33 @@ from variational_bnn.models.variational_model import VariationalModel
 
 
 def build_output_variation(network: Network, num_examples: int, *, seed: int | None = None) -> VariationalModel:
-    """Build the network with point weights: all that varies is y around the likelihood's parameters.
+    """Build a network with point weights, in which only y is random, given the parameters of the likelihood.
 
-    There is no posterior, so the KL is 0, the loss is maximum likelihood and the epistemic variance is 0 everywhere.
+    There is no posterior: the KL is 0, training maximises the likelihood, and the epistemic variance is 0 everywhere.
 
     Args:
-        network: What to build; its prior plays no part here.
-        num_examples: N, taken so that the builders are interchangeable; without a KL it plays no part.
-        seed: Of the initial values; None for fresh ones.
+        network: The network to build. Its prior is not used.
+        num_examples: Number of rows N that the model will be trained on. It is checked, so that the builders are
+            interchangeable, and not used, since there is no KL to divide by it.
+        seed: Of the initial values, >= 0; None takes one from the entropy of the operating system.
 
     Returns:
-        A model to compile with `negative_log_likelihood`, from inputs `[N, *input_shape]` to a distribution of
-        `[N, D]` targets.
+        A model from inputs `[N, *input_shape]` to a distribution of targets `[N, D]`, to be compiled with
+        `negative_log_likelihood`.
 
     Raises:
-        TypeError: If the network is none.
-        ValueError: If num_examples is not a whole number >= 1, or the seed is not one >= 0.
+        TypeError: If `network` is not a `Network`.
+        ValueError: If `num_examples` is not a whole number >= 1, or `seed` is not a whole number >= 0.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> x = np.linspace(-1, 1, 20)[:, None]
+        >>> network = vbnn.Network(input_shape=(1,), output_size=1, hidden_units=(8,), likelihood=vbnn.Normal())
+        >>> model = vbnn.build_output_variation(network, num_examples=len(x), seed=0)
+        >>> model.compile("adam", loss=vbnn.negative_log_likelihood)
+        >>> history = model.fit(x, np.sin(x), epochs=2, verbose=0)
+        >>> predictive = vbnn.predict(model, x, num_samples=10, seed=0)
+        >>> predictive.mean.shape, bool((predictive.epistemic_variance == 0).all())
+        ((20, 1), True)
     """
     return assemble(network, num_examples, seed, "output_variation", hidden=dense, output=dense)

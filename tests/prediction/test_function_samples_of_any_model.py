@@ -1,4 +1,4 @@
-"""Anybody's tf_keras model will do: bare tfp layers, Dropout, and random layers of which the package knows nothing."""
+"""Function samples and predictions of any tf_keras model: bare TFP layers, Dropout, and random layers without a rule."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def _functional(dense: Any) -> tf_keras.Model:
 
 
 def _variational(units: int) -> Any:
-    """TFP's DenseVariational, of which the package knows nothing."""
+    """TFP's DenseVariational, for which there is no rule."""
 
     def posterior(kernel: int, bias: int, dtype: Any) -> Any:
         spread = tfp.layers.VariableLayer(kernel + bias, dtype=dtype, initializer=tf_keras.initializers.Constant(0.3))
@@ -91,7 +91,7 @@ def _log_prob_of(functions: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("dense", KINDS)
 @pytest.mark.parametrize("make", [_sequential, _functional, _Subclassed, _Compiled])
-def test_models_of_bare_tfp_layers_make_coherent_draws(make: Callable[[Any], Any], dense: Any) -> None:
+def test_models_of_bare_tfp_layers_draw_functions(make: Callable[[Any], Any], dense: Any) -> None:
     model = make(dense)
     rows = np.concatenate([X, X[:3]])
     if make is _Compiled:
@@ -182,7 +182,7 @@ def test_gaussian_noise_is_off_as_keras_has_it_and_a_plain_model_does_not_vary()
 
 
 def test_keras_own_predict_is_one_draw_and_another_each_time() -> None:
-    """Fact 12: what is to be summarised comes from `predict` of the package, which a seed makes again."""
+    """So it must not be summarised; `predict` of the package gives the same for the same seed."""
     model = _sequential(tfp.layers.DenseReparameterization)
     model.compile()
     assert not np.isclose(model.predict(X, verbose=0), model.predict(X, verbose=0)).any()
@@ -190,12 +190,12 @@ def test_keras_own_predict_is_one_draw_and_another_each_time() -> None:
 
 
 def test_a_keras_3_model_takes_no_tfp_layer() -> None:
-    """Fact 1: why the package lives on tf_keras."""
+    """Therefore the package uses tf_keras."""
     with pytest.raises(ValueError, match=r"Only instances of `keras\.Layer` can be added"):
         keras.Sequential([tfp.layers.DenseFlipout(1)])
 
 
-def test_a_keras_3_model_is_refused_in_one_line_that_says_so() -> None:
+def test_a_keras_3_model_raises_one_line_that_says_so() -> None:
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(1)])
     for function in (predict, sample_functions):
         with pytest.raises(TypeError, match=r"a Keras 3 model.*import tf_keras") as caught:
@@ -208,7 +208,7 @@ def test_a_keras_3_model_is_refused_in_one_line_that_says_so() -> None:
 @pytest.mark.parametrize(
     ("x", "settings", "message"),
     [
-        (np.full((2, 3), np.nan), {}, "x must be finite, got 6 values not"),
+        (np.full((2, 3), np.nan), {}, "x must be finite, got 6 values that are not"),
         (np.zeros((2, 4)), {}, r"x must have shape \[N, 3\], got \[2, 4\]"),
         (np.zeros((0, 3)), {}, r"x must have shape \[N, 3\], got \[0, 3\]"),
         (np.zeros(3), {}, r"x must have shape \[N, 3\], got \[3\]"),
@@ -217,7 +217,7 @@ def test_a_keras_3_model_is_refused_in_one_line_that_says_so() -> None:
         (X, {"seed": -1}, "seed must be a whole number >= 0, got -1"),
     ],
 )
-def test_what_cannot_be_predicted_is_refused(x: np.ndarray, settings: dict[str, Any], message: str) -> None:
+def test_inputs_and_numbers_that_do_not_fit_raise(x: np.ndarray, settings: dict[str, Any], message: str) -> None:
     model = tf_keras.Sequential([tf_keras.Input((3,)), tf_keras.layers.Dense(1)])
     with pytest.raises(ValueError, match=message):
         predict(model, x, **settings)
@@ -233,7 +233,7 @@ def test_what_cannot_be_predicted_is_refused(x: np.ndarray, settings: dict[str, 
         (np.full(10, np.inf), "y must be finite, got inf in row 0"),
     ],
 )
-def test_what_cannot_be_scored_is_refused(y: np.ndarray, message: str) -> None:
+def test_targets_that_do_not_fit_raise(y: np.ndarray, message: str) -> None:
     predictive = predict(_sequential(tfp.layers.DenseFlipout), X, num_samples=2)
     with pytest.raises(ValueError, match=message):
         predictive.log_prob(y)
@@ -292,10 +292,3 @@ def test_a_model_of_other_precision_has_a_density() -> None:
         assert np.isfinite(predict(model, np.zeros((3, 1))).log_prob(np.zeros(3))).all()
     finally:
         tf_keras.backend.set_floatx("float32")
-
-
-def test_wide_models_make_their_noise_in_smaller_blocks_and_the_same_draws() -> None:
-    model, x = tf_keras.Sequential([tf_keras.Input((300,)), tfp.layers.DenseFlipout(300)]), np.ones((2, 300))
-    few, many = (sample_functions(model, x, num_samples=n) for n in (60, 130))
-    np.testing.assert_allclose(few, many[:60], rtol=1e-5)
-    assert len(np.unique(many[:, 0, 0])) == 130

@@ -1,4 +1,4 @@
-"""How many random numbers make one function: counted from the layers, and seen in what the draws span."""
+"""How many random numbers make one function: counted from the layers, and seen in the rank of the function samples."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_the_kinds_of_variation_draw_weights_and_biases_or_units_or_nothing(kind
         ([tf_keras.layers.Lambda(lambda t: t + tf.random.normal([])), tf_keras.layers.Dropout(0.2)], 3),
     ],
 )
-def test_anybodys_layers_are_counted(layers: list[Any], count: int) -> None:
+def test_layers_of_tfp_and_keras_are_counted(layers: list[Any], count: int) -> None:
     model = _sequential(*layers)
     weights = model.get_weights()
     assert num_random_variables(model) == count
@@ -90,14 +90,14 @@ def test_a_layer_draws_once_however_often_it_is_called() -> None:
         ),
     ],
 )
-def test_the_draws_of_a_linear_model_span_as_many_dimensions(model: Callable[[], tf_keras.Model]) -> None:
+def test_the_function_samples_of_a_linear_model_span_as_many_dimensions(model: Callable[[], tf_keras.Model]) -> None:
     built = model()
     functions = sample_functions(built, X, num_samples=50).reshape(50, -1).astype(np.float64)
     spanned = np.linalg.matrix_rank(functions - functions.mean(axis=0), tol=1e-4)
     assert spanned == num_random_variables(built)
 
 
-def test_what_cannot_be_counted_is_refused() -> None:
+def test_a_model_whose_numbers_cannot_be_counted_raises() -> None:
     with pytest.raises(ValueError, match="the model must have inputs of known shape: call it once"):
         num_random_variables(_Subclassed())
     masks = tf_keras.Sequential([tf_keras.Input((None, 3)), tf_keras.layers.Dropout(0.5, name="masks")])

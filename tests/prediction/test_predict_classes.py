@@ -1,4 +1,4 @@
-"""The predictive of a class: probabilities, entropies and their parts against NumPy; samples; users' own models."""
+"""Predictions of classes: probabilities, entropies and their parts against NumPy; samples; users' own models."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from tensorflow_probability import distributions as tfd
 
 from variational_bnn.base import Network, Predictive
 from variational_bnn.models.likelihoods import Bernoulli, Categorical, MixtureNormal, Normal
-from variational_bnn.prediction import sampling as module
 from variational_bnn.prediction.predict import predict, sample_functions
 
 N, CLASSES, S = 12, 4, 130
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(N, 3)).astype(np.float32)
 LABELS, COINS = RNG.integers(CLASSES, size=(N, 1)), RNG.integers(2, size=(N, 3))
+REPEATS = 172  # So that N rows become more than two chunks of 1,024.
 LIKELIHOODS = {"categorical": (Categorical(num_classes=CLASSES), LABELS), "bernoulli": (Bernoulli(), COINS)}
 KINDS = ("output", "flipout", "hidden")
 
@@ -86,16 +86,16 @@ def _check(predictive: Predictive, functions: np.ndarray, y: np.ndarray, classes
     assert not np.allclose(predictive.log_prob(np.roll(y, 1, axis=0)), log_prob, rtol=1e-2), "the targets matter"
 
 
-@pytest.mark.parametrize("rows", [1024, 5])
-def test_a_predictive_of_classes_is_that_of_the_drawn_probabilities(
-    case: tuple[Any, str, str, np.ndarray], rows: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However rows come in chunks."""
+def test_a_predictive_of_classes_is_that_of_the_sampled_probabilities(case: tuple[Any, str, str, np.ndarray]) -> None:
+    """Also if rows come in several chunks."""
     model, kind, name, y = case
-    monkeypatch.setattr(module, "ROWS", rows)
+    x, many = np.tile(X, (REPEATS, 1)), np.tile(y, (REPEATS, 1))
+    classes = CLASSES if name == "categorical" else 1
+    functions = sample_functions(model, x, num_samples=S, seed=0)
+    _check(predict(model, x, num_samples=S, seed=0), functions, many, classes)
     functions = sample_functions(model, X, num_samples=S, seed=0)
     predictive = predict(model, X, num_samples=S, seed=0)
-    _check(predictive, functions, y, classes=CLASSES if name == "categorical" else 1)
+    _check(predictive, functions, y, classes)
     log_prob, joint = predictive.log_prob(y), predictive.joint_log_prob(y, tau=4)
     assert np.allclose(log_prob.reshape(-1, 4).sum(1), joint, rtol=1e-5) == (kind == "output")
     if name == "categorical":
@@ -111,8 +111,8 @@ def test_probabilities_are_the_softmax_of_what_the_network_puts_out(models: dict
     np.testing.assert_allclose(predict(model, X).probabilities, np.exp(log_probabilities), rtol=1e-4)
 
 
-def test_draws_that_agree_leave_exactly_no_mutual_information(case: tuple[Any, str, str, np.ndarray]) -> None:
-    """And others some, everywhere; rounding leaves none below 0."""
+def test_samples_that_agree_have_exactly_no_mutual_information(case: tuple[Any, str, str, np.ndarray]) -> None:
+    """Others have some, everywhere; rounding leaves none below 0."""
     model, kind, *_ = case
     predictive = predict(model, X, num_samples=S)
     information = predictive.mutual_information
@@ -160,7 +160,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
-def test_targets_that_are_no_classes_are_refused_in_one_line(models: dict[str, Any], name: str) -> None:
+def test_targets_that_are_not_classes_raise_one_line(models: dict[str, Any], name: str) -> None:
     y = LIKELIHOODS[name][1]
     missing = np.where(np.arange(N)[:, None] == 3, np.nan, y)
     rows = (y[1:], rf"y must have shape \[12, {y.shape[1]}\], got \[11, {y.shape[1]}\]$")
@@ -263,7 +263,7 @@ def _numbered(model: tf_keras.Model) -> tf_keras.Model:
     return tf_keras.Sequential([*model.layers[:-1], tfp.layers.DistributionLambda(lambda t: tfd.Categorical(t))])
 
 
-def test_a_fraction_under_a_users_coins_of_whole_numbers_is_none_the_less_a_fraction() -> None:
+def test_a_fraction_under_a_users_bernoulli_of_whole_numbers_stays_a_fraction() -> None:
     """Its log density is the expected one, of point weights linear in the target; 0.7 is not rounded to 0."""
     coins = tfp.layers.DistributionLambda(lambda t: tfd.Bernoulli(logits=t))
     predictive = predict(tf_keras.Sequential([tf_keras.Input((3,)), tf_keras.layers.Dense(3), coins]), X)

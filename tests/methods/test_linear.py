@@ -1,4 +1,4 @@
-"""`linear` is Bayesian linear regression: its densities are those of SciPy, and of an integral over the noise."""
+"""Bayesian linear regression: its densities are those of SciPy, and of an integral over the noise."""
 
 from __future__ import annotations
 
@@ -11,19 +11,26 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
-from variational_bnn.base import Dataset, Network, Predictive, Training
-from variational_bnn.methods import METHODS
-from variational_bnn.models.likelihoods import Normal
+from variational_bnn import (
+    Bernoulli,
+    Dataset,
+    FitError,
+    LinearRegression,
+    MixtureNormal,
+    Network,
+    Normal,
+    Predictive,
+)
 
 Array = npt.NDArray[np.float64]
 
-N, QUERIES, DRAWS = 30, 6, 20_000
+N, POINTS, DRAWS = 30, 6, 20_000
 NOISE, PRIOR = 40.0, 0.6
 RNG = np.random.default_rng(0)
 X = 5 + RNG.normal(size=(N, 3)) @ np.array([[1.0, 0.5, 0.0], [0.0, 1.0, 0.3], [0.0, 0.0, 20.0]])
 Y = 300 + 30 * X[:, :1] - 20 * X[:, 1:2] + NOISE * RNG.normal(size=(N, 1))
-X_NEW = 5 + RNG.normal(size=(QUERIES, 3)) * [2.0, 2.0, 30.0]
-Y_NEW = 300 + 30 * X_NEW[:, :1] - 20 * X_NEW[:, 1:2] + NOISE * RNG.normal(size=(QUERIES, 1))
+X_NEW = 5 + RNG.normal(size=(POINTS, 3)) * [2.0, 2.0, 30.0]
+Y_NEW = 300 + 30 * X_NEW[:, :1] - 20 * X_NEW[:, 1:2] + NOISE * RNG.normal(size=(POINTS, 1))
 DATASET = Dataset(name="made", x=X, y=Y)
 KNOWN = Network(input_shape=(3,), output_size=1, likelihood=Normal(scale=NOISE), prior_scale=PRIOR)
 UNKNOWN = dataclasses.replace(KNOWN, likelihood=Normal())
@@ -31,7 +38,7 @@ both = pytest.mark.parametrize("network", [KNOWN, UNKNOWN], ids=["known", "unkno
 
 
 def _posterior(network: Network, dataset: Dataset = DATASET) -> Any:
-    return METHODS["linear"](dataset, network, Training(), 0)
+    return LinearRegression().fit(dataset, network, 0)
 
 
 def _predict(network: Network, x: Array = X_NEW, dataset: Dataset = DATASET, draws: int = 2) -> Predictive:
@@ -88,13 +95,13 @@ def test_with_known_noise_all_is_normal() -> None:
     np.testing.assert_allclose(predictive.aleatoric_variance, NOISE**2, rtol=1e-6)
     wide = dataclasses.replace(KNOWN, scale_prior_by_fan_in=False)
     np.testing.assert_allclose(_predict(wide).mean[:, 0], _known(X_NEW, network=wide)[0], rtol=1e-5)
-    for tau in (1, 3, QUERIES):
+    for tau in (1, 3, POINTS):
         found = predictive.joint_log_prob(Y_NEW, tau=tau)
-        by_scipy = [_log_normal(mean, covariance + NOISE**2 * np.eye(QUERIES), i, tau) for i in range(QUERIES // tau)]
+        by_scipy = [_log_normal(mean, covariance + NOISE**2 * np.eye(POINTS), i, tau) for i in range(POINTS // tau)]
         np.testing.assert_allclose(found, by_scipy, rtol=1e-5)
         for other_noise, network in ((2 * NOISE, KNOWN), (NOISE, wide)):
             m, c = _known(X_NEW, other_noise, network)
-            assert found[0] != pytest.approx(_log_normal(m, c + other_noise**2 * np.eye(QUERIES), 0, tau), rel=1e-3)
+            assert found[0] != pytest.approx(_log_normal(m, c + other_noise**2 * np.eye(POINTS), 0, tau), rel=1e-3)
 
 
 def _log_normal(mean: Array, covariance: Array, group: int, tau: int) -> float:
@@ -102,7 +109,7 @@ def _log_normal(mean: Array, covariance: Array, group: int, tau: int) -> float:
     return float(stats.multivariate_normal.logpdf(Y_NEW[rows, 0], mean[rows], covariance[rows, rows]))
 
 
-@pytest.mark.parametrize("tau", [1, 2, QUERIES])
+@pytest.mark.parametrize("tau", [1, 2, POINTS])
 def test_with_unknown_noise_it_is_the_integral_over_the_noise(tau: int) -> None:
     """Moments and joint densities; those of a normal of the same moments are others."""
     predictive = _predict(UNKNOWN)
@@ -110,7 +117,7 @@ def test_with_unknown_noise_it_is_the_integral_over_the_noise(tau: int) -> None:
     np.testing.assert_allclose(predictive.mean[:, 0], mean, rtol=1e-5)
     np.testing.assert_allclose(predictive.aleatoric_variance, noise_variance, rtol=1e-5)
     found = predictive.joint_log_prob(Y_NEW, tau=tau)
-    wanted = [_by_integration(X_NEW[i : i + tau], Y_NEW[i : i + tau, 0])[2] for i in range(0, QUERIES, tau)]
+    wanted = [_by_integration(X_NEW[i : i + tau], Y_NEW[i : i + tau, 0])[2] for i in range(0, POINTS, tau)]
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
     if tau == 1:
         normal = stats.norm.logpdf(Y_NEW, predictive.mean, np.sqrt(predictive.variance))[:, 0]
@@ -124,10 +131,10 @@ def test_with_unknown_noise_it_is_student_t() -> None:
     precision = features.T @ features + np.diag([3 / PRIOR**2] * 3 + [1 / PRIOR**2])
     mean = np.linalg.solve(precision, features.T @ y)
     freedom, rate = 1 + N, 0.5 + (y @ y - mean @ precision @ mean) / 2
-    shape = Y.std() ** 2 * 2 * rate / freedom * (np.eye(QUERIES) + new @ np.linalg.solve(precision, new.T))
+    shape = Y.std() ** 2 * 2 * rate / freedom * (np.eye(POINTS) + new @ np.linalg.solve(precision, new.T))
     loc = Y.mean() + Y.std() * new @ mean
     predictive = _predict(UNKNOWN)
-    found = predictive.joint_log_prob(Y_NEW, tau=QUERIES)
+    found = predictive.joint_log_prob(Y_NEW, tau=POINTS)
     assert found == pytest.approx(stats.multivariate_t.logpdf(Y_NEW[:, 0], loc, shape, freedom), rel=1e-5)
     assert found != pytest.approx(stats.multivariate_t.logpdf(Y_NEW[:, 0], loc, shape, N - 4), rel=1e-4)
     np.testing.assert_allclose(predictive.variance[:, 0], np.diag(shape) * freedom / (freedom - 2), rtol=1e-5)
@@ -155,7 +162,7 @@ def test_the_draws_are_of_the_posterior(network: Network) -> None:
         scaled = dataclasses.replace(KNOWN, prior_scale=PRIOR * np.sqrt(noise_variance) / Y.std())
         mean, covariance = _known(X_NEW, np.sqrt(noise_variance), scaled)
     np.testing.assert_allclose(predictive.epistemic_variance[:, 0], np.diag(covariance), rtol=1e-4)
-    with_noise = covariance + noise_variance * np.eye(QUERIES)
+    with_noise = covariance + noise_variance * np.eye(POINTS)
     samples = predictive.sample(seed=1)[..., 0]
     assert _agree(functions, mean, covariance)
     assert _agree(samples, mean, with_noise)
@@ -193,17 +200,48 @@ def test_several_outputs_are_as_many_regressions() -> None:
 
 @both
 def test_hidden_units_and_the_seed_of_the_fit_are_left_out(network: Network) -> None:
-    """What is exact has nothing to start from."""
+    """An exact posterior depends on neither."""
     line = dataclasses.replace(network, hidden_units=())
-    posteriors = METHODS["linear"](DATASET, network, Training(), 0), METHODS["linear"](DATASET, line, Training(), 1)
+    posteriors = LinearRegression().fit(DATASET, network, 0), LinearRegression().fit(DATASET, line, 1)
     found = [posterior.predict(X_NEW, num_samples=2, seed=0) for posterior in posteriors]
     np.testing.assert_array_equal(found[0].mean, found[1].mean)
     np.testing.assert_array_equal(found[0].variance, found[1].variance)
     np.testing.assert_array_equal(found[0].sample(seed=3), found[1].sample(seed=3))
 
 
-@pytest.mark.parametrize("network", [KNOWN, UNKNOWN], ids=["known", "unknown"])
+@both
 def test_what_is_drawn_is_counted(network: Network) -> None:
     posterior = _posterior(network)
-    assert posterior.num_parameters == posterior.num_random_variables == (4 if network is KNOWN else 5)
-    assert posterior.diagnostics is None
+    size = 4 if network is KNOWN else 5
+    assert posterior.diagnostics.num_parameters == posterior.diagnostics.num_random_variables == size
+    assert posterior.diagnostics.trace is None
+
+
+@pytest.mark.parametrize("likelihood", [Bernoulli(), MixtureNormal(num_components=2)])
+def test_other_likelihoods_are_not_supported(likelihood: Any) -> None:
+    network = dataclasses.replace(KNOWN, likelihood=likelihood)
+    expected = f"it needs a Normal likelihood, got {likelihood!r}"
+    assert LinearRegression().supports(DATASET, network) == expected
+    with pytest.raises(ValueError, match=r"^it needs a Normal likelihood, got "):
+        LinearRegression().fit(DATASET, network, 0)
+
+
+def test_features_that_are_equal_to_rounding_have_no_posterior_under_a_wide_prior() -> None:
+    """With a prior of ordinary width they have."""
+    twice = Dataset(name="twice", x=np.column_stack([X[:, 0], X[:, 0]]), y=Y)
+    network = dataclasses.replace(KNOWN, input_shape=(2,))
+    assert np.isfinite(_predict(network, X_NEW[:, :2], twice).mean).all()
+    with pytest.raises(FitError, match=r"^singular: "):
+        _posterior(dataclasses.replace(network, prior_scale=1e12), twice)
+
+
+def test_without_standardisation_the_prior_is_in_the_units_of_the_data() -> None:
+    """A Gaussian process of the linear kernel on the values as they are."""
+    x, y, new = X - X.mean(0), Y - Y.mean(), X_NEW - X.mean(0)
+    joint = np.vstack([x, new])
+    prior = PRIOR**2 * (joint @ joint.T / 3 + 1)
+    gain = np.linalg.solve(prior[:N, :N] + NOISE**2 * np.eye(N), prior[:N, N:]).T
+    raw = LinearRegression(standardise=False).fit(Dataset(name="raw", x=x, y=y), KNOWN, 0)
+    found = raw.predict(new, num_samples=2, seed=0)
+    np.testing.assert_allclose(found.mean[:, 0], gain @ y[:, 0], rtol=1e-5)
+    assert not np.allclose(found.mean + Y.mean(), _predict(KNOWN).mean, rtol=1e-3)

@@ -6,26 +6,21 @@ posterior draws is uniform, at any input; so is that of any number that is compu
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy import stats
 
-from variational_bnn.base import Dataset, Network, Training
-from variational_bnn.methods import METHODS
-from variational_bnn.methods.fitting import Problem, Standardiser
-from variational_bnn.methods.hmc import _nuts
+from variational_bnn import HMC, Dataset, LinearRegression, Network, Normal
 from variational_bnn.methods.linear import NOISE_PRIOR
-from variational_bnn.models.likelihoods import Normal
+from variational_bnn.methods.problem import Problem, identity_scaler
 from variational_bnn.models.weight_space import WeightSpace
 
 DRAWS, BINS = 99, 10
 """Ranks are from 0 to 99, ten a bin."""
 
-ACCEPTED, REFUSED = 0.01, 1e-6
-"""P-values: of what is calibrated above the first, of what is not below the second."""
+ACCEPTED, REJECTED = 0.01, 1e-6
+"""P-values of uniform ranks are above the first, those of other ranks below the second."""
 
 NOISE = 0.5
 
@@ -33,16 +28,6 @@ NOISE = 0.5
 def _p_value(ranks: npt.NDArray[np.int64]) -> float:
     """Of ranks `[R]` under the hypothesis that they are uniform, by a chi-squared test."""
     return float(stats.chisquare(np.bincount(ranks // BINS, minlength=(DRAWS + 1) // BINS)).pvalue)
-
-
-@pytest.fixture
-def _standard(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take all units for standard ones: the priors are in these, and every dataset would have others."""
-
-    def same(cls: type[Standardiser], values: Any) -> Standardiser:
-        return cls(shift=np.zeros(values.shape[1]), scale=np.ones(values.shape[1]))
-
-    monkeypatch.setattr(Standardiser, "of", classmethod(same))
 
 
 def _ranks_of_linear(known: bool, factor: float, replications: int = 1000) -> npt.NDArray[np.int64]:
@@ -59,20 +44,19 @@ def _ranks_of_linear(known: bool, factor: float, replications: int = 1000) -> np
         weights = 1.3 * (1.0 if known else noise) * rng.normal(size=3) / np.sqrt([2, 2, 1])
         truth = x_new @ weights[:2] + weights[2]
         y = (x @ weights[:2] + weights[2] + noise * rng.normal(size=8))[:, None]
-        posterior = METHODS["linear"](Dataset(name="simulated", x=x, y=y), network, Training(), 0)
+        posterior = LinearRegression(standardise=False).fit(Dataset(name="simulated", x=x, y=y), network, 0)
         functions = posterior.sample_functions(x_new, num_samples=DRAWS, seed=int(rng.integers(2**31)))[..., 0]
         ranks.append((functions < truth).sum(0))
     return np.array(ranks)
 
 
-@pytest.mark.usefixtures("_standard")
 @pytest.mark.parametrize("known", [True, False])
 def test_linear_is_calibrated_and_with_a_wrong_noise_or_prior_it_is_not(known: bool) -> None:
     """Unknown noise is drawn from its prior, too; there it is the weights' prior that is wrong."""
     right, wrong = (_ranks_of_linear(known, factor) for factor in (1.0, 2.0 if known else 0.4))
-    for query in range(2):
-        assert _p_value(right[:, query]) > ACCEPTED
-        assert _p_value(wrong[:, query]) < REFUSED
+    for point in range(2):
+        assert _p_value(right[:, point]) > ACCEPTED
+        assert _p_value(wrong[:, point]) < REJECTED
 
 
 def test_the_chains_of_hmc_are_calibrated_and_with_a_wrong_noise_they_are_not() -> None:
@@ -91,10 +75,10 @@ def test_the_chains_of_hmc_are_calibrated_and_with_a_wrong_noise_they_are_not() 
     x = rng.uniform(-2, 2, (2 * replications, 8, 1)).astype(np.float32)
     noise = np.repeat([NOISE, 4 * NOISE], replications)[:, None, None]
     y = (space.outputs(z, x).numpy() + noise * rng.standard_normal(x.shape)).astype(np.float32)
-    unit = Standardiser(shift=np.zeros(1), scale=np.ones(1))
-    problem = Problem(network=network, x=x, y=y, x_units=unit, y_units=unit)
-    training = Training(chains=2 * replications, warmup=300, draws=(DRAWS + 1) * thinning)
-    windows = list(_nuts(problem, training, 0))[3:]
+    unit = identity_scaler(1)
+    problem = Problem(network=network, x=x, y=y, x_scaler=unit, y_scaler=unit)
+    method = HMC(chains=2 * replications, warmup=300, draws=(DRAWS + 1) * thinning)
+    windows = list(method.windows(problem, 0))[3:]
     draws = np.concatenate([window.z for window in windows])[thinning - 1 :: thinning][:DRAWS]
     assert draws.shape == (DRAWS, *z.shape)
 
@@ -107,11 +91,11 @@ def test_the_chains_of_hmc_are_calibrated_and_with_a_wrong_noise_they_are_not() 
     for number in numbers:
         ranks = (np.stack([number(draw) for draw in draws]) < number(z)).sum(0)
         assert _p_value(ranks[:replications]) > ACCEPTED
-        assert _p_value(ranks[replications:]) < REFUSED
+        assert _p_value(ranks[replications:]) < REJECTED
 
 
 def test_the_test_accepts_uniform_ranks_and_refuses_those_of_too_narrow_draws() -> None:
     rng = np.random.default_rng(0)
     assert _p_value(rng.integers(DRAWS + 1, size=1000)) > ACCEPTED
     narrow = (0.8 * rng.normal(size=(DRAWS, 1000)) < rng.normal(size=1000)).sum(0)
-    assert _p_value(narrow) < REFUSED
+    assert _p_value(narrow) < REJECTED

@@ -8,7 +8,7 @@ import by_hand
 import numpy as np
 import pytest
 from scipy.special import logsumexp
-from test_autoencoders_elbo import (
+from autoencoders_by_hand import (
     N,
     X,
     build,

@@ -1,0 +1,155 @@
+"""What Markov chains say of themselves: R-hat, effective sample sizes, and whether they converged."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+import variational_bnn as vbnn
+from variational_bnn.methods.chains import diagnose, function_values
+from variational_bnn.methods.problem import Problem
+from variational_bnn.models.weight_space import WeightSpace
+
+RNG = np.random.default_rng(1)
+LINE = vbnn.Network(input_shape=(3,), output_size=1, hidden_units=(), likelihood=vbnn.Normal(scale=1.0))
+SPACE = WeightSpace.of(LINE)
+X = RNG.normal(size=(5, 3)).astype(np.float32)
+DRAWS = RNG.standard_normal((500, 4, SPACE.size), dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("r_hat", "ess", "ess_tail", "converged"),
+    [
+        (1.009, 401, 401, True),
+        (1.01, 400, 400, True),
+        (1.02, 1000, 1000, False),
+        (1.0, 399, 1000, False),
+        (1.0, 1000, 399, False),
+        (math.nan, 1000, 1000, False),
+        (1.0, math.nan, 1000, False),
+        (1.0, 1000, math.nan, False),
+    ],
+)
+def test_chains_converged_if_r_hat_is_small_and_both_sample_sizes_are_large(
+    r_hat: float, ess: float, ess_tail: float, converged: bool
+) -> None:
+    """At most 1.01, and at least 400 (Vehtari et al. 2021)."""
+    assert vbnn.Diagnostics(r_hat=r_hat, ess=ess, ess_tail=ess_tail).converged == converged
+
+
+def test_independent_draws_have_an_r_hat_of_one_and_all_count() -> None:
+    found = diagnose(SPACE, DRAWS, X)
+    assert found["r_hat"] < 1.01
+    assert 1500 < found["ess"] < 2600
+    assert 1200 < found["ess_tail"] < 2600
+
+
+def test_a_chain_that_is_apart_is_found() -> None:
+    """One of four is off by three standard deviations of each weight."""
+    apart = DRAWS.copy()
+    apart[:, 0] += 3
+    assert diagnose(SPACE, apart, X)["r_hat"] > 1.2
+
+
+def test_draws_that_come_in_runs_count_less() -> None:
+    """Each draw is there ten times."""
+    assert 100 < diagnose(SPACE, np.repeat(DRAWS[::10], 10, axis=0), X)["ess"] < 300
+
+
+def test_few_draws_and_one_chain_have_no_r_hat() -> None:
+    """Fewer than four draws cannot be split."""
+    for count in (1, 3):
+        assert np.isnan(list(diagnose(SPACE, DRAWS[:count], X).values())).all()
+    found = diagnose(SPACE, DRAWS[:, :1], X)
+    assert math.isnan(found["r_hat"])
+    assert 300 < found["ess"] < 700
+
+
+def test_the_worst_query_point_counts_in_whatever_chunks_they_come() -> None:
+    """The chains agree at x = 0, where they have the bias alone, and one is apart at x = 1."""
+    draws = DRAWS.copy()
+    draws[:, 0, :3] += 5
+    points = np.zeros((9, 3), np.float32)
+    points[4] = 1
+    together = diagnose(SPACE, draws, points)
+    one_by_one = diagnose(SPACE, draws, points, hidden_values=1)
+    assert together == one_by_one
+    assert one_by_one["r_hat"] > 1.1
+    assert one_by_one["ess"] < 100
+    agreeing = diagnose(SPACE, draws, np.delete(points, 4, axis=0), hidden_values=1)
+    assert agreeing["r_hat"] < 1.01
+    assert agreeing["ess"] > 1500
+
+
+def test_a_value_that_is_not_finite_is_not_passed_over() -> None:
+    """Weights so large that the function overflows at one query point: chains with it have not converged."""
+    draws = DRAWS.copy()
+    draws[:, :, :3] *= 1e30
+    points = np.zeros((2, 3), np.float32)
+    points[1] = 1e10
+    with np.errstate(invalid="ignore"):
+        found = diagnose(SPACE, draws, points, hidden_values=1)
+    assert not vbnn.Diagnostics(**found).converged
+
+
+def test_the_functions_of_weights_are_the_networks() -> None:
+    """x w / sqrt(3) + b of the linear network, in units of the prior."""
+    found = function_values(SPACE, DRAWS[:3], X)
+    assert found.shape == (3, 4, 5, 1)
+    by_hand = (DRAWS[:3, :, :3] / np.sqrt(3)) @ X.T + DRAWS[:3, :, 3:]
+    np.testing.assert_allclose(found[..., 0], by_hand, rtol=1e-4, atol=1e-5)
+
+
+def test_chains_whose_probabilities_round_to_the_same_agree() -> None:
+    """At x = 0 the logits are far apart in every draw; at x = 1 they are not."""
+    space = WeightSpace.of(
+        vbnn.Network(input_shape=(1,), output_size=1, hidden_units=(), likelihood=vbnn.Categorical(num_classes=2))
+    )
+    draws = np.random.default_rng(0).normal(size=(100, 4, space.size))  # Weights [2] and then biases [2].
+    draws[..., 2:] += [400, -400]
+    draws[..., :2] -= [400, -400]
+    draws = draws.astype(np.float32)
+    sure, unsure = np.zeros((1, 1), np.float32), np.ones((1, 1), np.float32)
+    equal = {"r_hat": 1.0, "ess": 400.0, "ess_tail": 400.0}
+    assert diagnose(space, draws, sure) == equal
+    alone = diagnose(space, draws, unsure)
+    worse = {name: (max if name == "r_hat" else min)(alone[name], equal[name]) for name in equal}
+    assert diagnose(space, draws, np.concatenate([sure, unsure])) == worse
+    assert diagnose(space, draws[:, :1], sure)["ess"] == 100
+    draws[:, 3] = -draws[:, 3]  # One chain is as sure of the other class.
+    assert not diagnose(space, draws, sure)["r_hat"] < 1.1
+
+
+SMALL = vbnn.Dataset(name="small", x=RNG.normal(size=(12, 3)), y=RNG.normal(size=(12, 1)))
+
+
+def test_nuts_adapts_its_step_size_in_the_warm_up_alone() -> None:
+    """One step size within each window whose draws are kept, and the same one in all of them."""
+    method = vbnn.HMC(chains=2, warmup=200, draws=200)
+    windows = list(method.windows(Problem.of(SMALL, LINE, standardise=True), 0))
+    assert len(windows) == 4
+    for window in windows:
+        assert window.z.shape == (100, 2, 4)
+        assert window.log_density.shape == (100, 2)
+        assert window.step_sizes.shape == (100,)
+    for window in windows[:2]:
+        assert len(np.unique(window.step_sizes)) > 50
+    kept = np.concatenate([window.step_sizes for window in windows[2:]])
+    np.testing.assert_array_equal(kept, windows[1].step_sizes[-1])
+
+
+def test_the_random_walk_adapts_to_the_acceptance_that_is_best() -> None:
+    """0.234 in many dimensions (Roberts, Gelman & Gilks 1997), from a first scale at which few steps are accepted."""
+    x = np.random.default_rng(0).normal(size=(50, 3))
+    many = vbnn.Dataset(
+        name="many", x=x, y=x @ [[1.0], [2.0], [-1.0]] + 0.1 * np.random.default_rng(1).normal(size=(50, 1))
+    )
+    network = vbnn.Network(input_shape=(3,), output_size=1, hidden_units=(), likelihood=vbnn.Normal(scale=0.1))
+    windows = list(
+        vbnn.Metropolis(warmup=500, draws=200, thinning=2).windows(Problem.of(many, network, standardise=True), 0)
+    )
+    assert windows[0].acceptance < 0.05
+    for window in windows[-2:]:
+        assert 0.15 < window.acceptance < 0.35

@@ -1,0 +1,125 @@
+"""What is measured by region is the variance that a model has."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from typing import Any
+
+import by_hand
+import numpy as np
+import pytest
+import tensorflow as tf
+import tf_keras
+
+from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Dataset, Network
+from variational_bnn.datasets import lecture
+from variational_bnn.models.likelihoods import Normal
+from variational_bnn.prediction.epistemic import measure_epistemic_variance
+
+SAMPLES = 4000
+RELATIVE_ERROR = np.sqrt(2 / SAMPLES)
+"""Standard error of a normal sample variance; of a mean of such, all of the same draws, it is an upper bound."""
+
+WEIGHT, WEIGHT_SD, BIAS, BIAS_SD, NOISE = 3.0, 0.8, -1.0, 0.3, 0.5
+LINEAR = Network(input_shape=(1,), output_size=1, hidden_units=(), likelihood=Normal(scale=NOISE))
+
+
+def _line(estimator: str = "flipout", weight_sd: float = WEIGHT_SD, bias_sd: float = BIAS_SD) -> Any:
+    """A model that is y = w x + b, with w and b normal and known."""
+    model = by_hand.build(estimator, LINEAR, num_examples=20)
+    scales = np.array([[weight_sd], [bias_sd]])
+    values = {
+        "posterior_loc": np.array([[WEIGHT], [BIAS]]),
+        "posterior_raw_scale": np.log(np.expm1(scales - by_hand.POSTERIOR_FLOOR)),
+    }
+    for variable in model.trainable_variables:
+        name = variable.name.rsplit("/", 1)[-1].removesuffix(":0")
+        variable.assign(values[name].astype(np.float32))
+    return model
+
+
+def _grid(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The query points of a one-feature dataset, and their regions, from the definition and by brute force."""
+    width = np.ptp(x)
+    grid = np.linspace(x.min() - width, x.max() + width, 600)
+    between_rows = np.abs(x - x.T) + np.diag(np.full(len(x), np.inf))
+    near = np.abs(grid[:, None] - x.T).min(axis=1) <= np.quantile(between_rows.min(axis=1), 0.95) * (1 + 1e-9)
+    inside = (grid >= x.min()) & (grid <= x.max())
+    return grid, np.where(near, NEAR, np.where(inside, BETWEEN, BEYOND))
+
+
+@pytest.mark.parametrize("estimator", by_hand.ESTIMATORS)
+def test_the_variance_of_a_line_is_measured_in_every_region(estimator: str) -> None:
+    report = measure_epistemic_variance(_line(estimator), lecture(), num_samples=SAMPLES)
+    x, regions = _grid(lecture().x)
+    expected = {r: (WEIGHT_SD**2 * x[regions == r] ** 2 + BIAS_SD**2).mean() for r in REGIONS}
+    assert list(report.epistemic_variance) == list(REGIONS)
+    assert report.epistemic_variance == pytest.approx(expected, rel=4 * RELATIVE_ERROR)
+    assert report.query_points == {r: int((regions == r).sum()) for r in REGIONS}
+    assert report.aleatoric_variance == pytest.approx(dict.fromkeys(REGIONS, NOISE**2), rel=1e-5)
+    assert report.between_near == report.epistemic_variance[BETWEEN] / report.epistemic_variance[NEAR]
+    assert report.beyond_near == report.epistemic_variance[BEYOND] / report.epistemic_variance[NEAR]
+    assert expected[BEYOND] > (1 + 20 * RELATIVE_ERROR) * expected[NEAR]  # Not the same in all regions.
+
+
+@pytest.mark.parametrize(("weight_sd", "power"), [(WEIGHT_SD, 1.0), (1e-4, 0.0)])
+def test_far_away_the_sd_of_a_line_grows_with_distance_and_that_of_a_constant_does_not(
+    weight_sd: float, power: float
+) -> None:
+    near, far = np.linspace(-0.4, 0.4, 20), np.geomspace(50, 500, 40)
+    regions = np.repeat([NEAR, BEYOND], [20, 40])
+    held_out = {"x_test": np.r_[near, far], "y_test": np.zeros(60), "test_regions": regions}
+    dataset = dataclasses.replace(lecture(), **held_out)
+    report = measure_epistemic_variance(_line(weight_sd=weight_sd), dataset, num_samples=SAMPLES)
+    assert report.growth_exponent == pytest.approx(power, abs=0.02)
+    assert report.query_points == {NEAR: 20, BEYOND: 40}
+    assert np.isnan(report.between_near)
+
+
+def test_growth_near_the_data_is_the_slope_of_the_closed_form() -> None:
+    report = measure_epistemic_variance(_line(), lecture(), num_samples=SAMPLES)
+    x, regions = _grid(lecture().x)
+    x = x[regions == BEYOND]
+    distance = np.abs(x[:, None] - lecture().x.T).min(axis=1)
+    sd = np.sqrt(WEIGHT_SD**2 * x**2 + BIAS_SD**2)
+    assert report.growth_exponent == pytest.approx(np.polyfit(np.log(distance), np.log(sd), 1)[0], abs=0.03)
+
+
+def test_a_model_whose_draws_are_equal_has_no_epistemic_variance() -> None:
+    model = by_hand.build("output", dataclasses.replace(LINEAR, likelihood=Normal()), 20)
+    by_hand.spread(model)
+    report = measure_epistemic_variance(model, lecture(), num_samples=10)
+    assert report.epistemic_variance == dict.fromkeys(REGIONS, 0.0)
+    assert all(variance > 0 for variance in report.aleatoric_variance.values())
+    assert np.isnan([report.between_near, report.beyond_near, report.growth_exponent]).all()
+    assert str(report).splitlines()[-1] == "no epistemic variance in any region"
+
+
+def test_it_prints_a_line_for_each_region_and_the_ratios() -> None:
+    *regions, ratios = str(measure_epistemic_variance(_line(), lecture(), num_samples=SAMPLES)).splitlines()
+    assert [line.split()[0] for line in regions] == list(REGIONS)
+    assert all(re.search(r"epistemic sd 0\.\d+, aleatoric sd 0\.5, \d+ query points$", line) for line in regions)
+    assert re.fullmatch(r"epistemic variance between/near \S+, beyond/near \S+; beyond, sd ~ distance\^0\.\d+", ratios)
+
+
+def test_what_does_not_fit_is_named() -> None:
+    rng = np.random.default_rng(0)
+    two = Dataset(name="two", x=rng.normal(size=(9, 2)), y=rng.normal(size=9))
+    with pytest.raises(ValueError, match=r"x must have shape \[N, 1\], got \[600, 2\]"):
+        measure_epistemic_variance(_line(), two)
+    with pytest.raises(TypeError, match="Keras 3"):
+        measure_epistemic_variance(tf.keras.Sequential([tf.keras.Input((1,)), tf.keras.layers.Dense(1)]), lecture())
+    with pytest.raises(ValueError, match="num_samples must be a whole number >= 1, got 0"):
+        measure_epistemic_variance(_line(), lecture(), num_samples=0)
+
+
+def test_any_keras_model_can_be_measured() -> None:
+    """Dropout on the input: w x survives with probability 1/2, so that Var = (w x)^2."""
+    model = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dropout(0.5), tf_keras.layers.Dense(1)])
+    model.set_weights([np.array([[WEIGHT]]), np.array([BIAS])])
+    report = measure_epistemic_variance(model, lecture(), num_samples=SAMPLES)
+    x, regions = _grid(lecture().x)
+    expected = {r: (WEIGHT**2 * x[regions == r] ** 2).mean() for r in REGIONS}
+    assert report.epistemic_variance == pytest.approx(expected, rel=0.01)  # A fair coin's variance is flat at 1/2.
+    assert report.aleatoric_variance == dict.fromkeys(REGIONS, 0.0)

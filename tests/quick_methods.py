@@ -1,0 +1,66 @@
+"""Methods of a few lines in NumPy, fitted in no time: what a comparison does with a method does not depend on which."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from variational_bnn.base import Dataset, Diagnostics, Network, Predictive
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class LinePosterior:
+    """Functions (slope + sd e) x `[S, N, D]` with e ~ N(0, 1), and noise of standard deviation `noise`."""
+
+    slope: Array
+    sd: float
+    noise: float
+    diagnostics: Diagnostics | None = None
+
+    def sample_functions(self, x: Array, *, num_samples: int, seed: int) -> Array:
+        e = np.random.default_rng(seed).standard_normal((num_samples, 1, 1))
+        return (self.slope + self.sd * e) * x[:, :1]
+
+    def predict(self, x: Array, *, num_samples: int, seed: int) -> Predictive:
+        functions = self.sample_functions(x, num_samples=num_samples, seed=seed)
+        return Predictive.from_functions(functions, self.noise**2)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Line:
+    """Least squares through the origin, on the first feature, whose slope's variance is `sd`^2 / N."""
+
+    sd: float = 3.0
+    noise: float = 2.0
+    reason: str | None = None
+
+    def supports(self, dataset: Dataset, network: Network) -> str | None:
+        return self.reason
+
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> LinePosterior:
+        x = dataset.x[:, :1]
+        slope = (x * dataset.y).sum(axis=0) / (x**2).sum()
+        return LinePosterior(slope=slope, sd=self.sd / np.sqrt(len(x)), noise=self.noise)
+
+
+class Noting:
+    """A `Line` that notes the seeds of its fits, and raises what it is told to at some of them."""
+
+    def __init__(self, raises: Mapping[int, BaseException] | None = None) -> None:
+        self.seeds: list[int] = []
+        self.raises = dict(raises or {})
+
+    def supports(self, dataset: Dataset, network: Network) -> str | None:
+        return None
+
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> Any:
+        self.seeds.append(seed)
+        if seed in self.raises:
+            raise self.raises[seed]
+        return Line().fit(dataset, network, seed)

@@ -1,0 +1,61 @@
+"""Runs that need no model, for tests of the engine and the store."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from variational_bnn.experiments.run import Advance, Outcome, Run
+from variational_bnn.experiments.store import Store
+
+COLUMNS = {"method": str, "seed": int, "value": float("nan"), "status": "ok"}
+SETTINGS = {"dataset": {"name": "toy"}, "methods": {"a": {"class": "A", "steps": 3}}}
+DATA = pd.DataFrame({"x": [0.1, 1 / 3, 1e-300], "y": [-1.0, 2.0, np.pi]})
+
+
+def store_in(directory: Path) -> Store:
+    return Store(directory=directory, kind="tables", columns={"rows": COLUMNS, "predictions": {}, "data": {}})
+
+
+def prepared(directory: Path, settings: dict = SETTINGS) -> Store:
+    store = store_in(directory)
+    store.prepare(settings, tables={"data": DATA}, arrays={})
+    return store
+
+
+def outcome(name: str, seed: int, status: str = "ok") -> Outcome:
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame({"method": [name] * 3, "seed": seed, "value": rng.normal(size=3) * 1e-3, "status": status})
+    predictions = pd.DataFrame({"query_point": [0, 1], "mean": [1 / 3, np.nan], "region": ["near", 'a,"b"\nNA']})
+    return Outcome(rows=rows, tables={"predictions": predictions}, arrays={"functions": rng.normal(size=(2, 3, 1))})
+
+
+def run(name: str, seed: int, execute: object = None) -> Run:
+    work = partial(_work, name, seed) if execute is None else execute
+    return Run(name=name, seed=seed, execute=work, failure=partial(outcome, name, seed))
+
+
+def _work(name: str, seed: int, advance: Advance) -> Outcome:
+    return outcome(name, seed)
+
+
+def noted(place: Path, name: str, seed: int, seconds: float, advance: Advance) -> Outcome:
+    """Note down that the run was executed, by whom, and take a while."""
+    (place / f"{name}-{seed}-{os.getpid()}-{time.monotonic_ns()}").touch()
+    time.sleep(seconds)
+    return outcome(name, seed)
+
+
+def raising(advance: Advance) -> Outcome:
+    raise TypeError("no such\nthing")
+
+
+def dying(advance: Advance) -> Outcome:
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError("unreachable")
