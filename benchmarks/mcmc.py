@@ -39,7 +39,7 @@ import variational_bnn as vbnn
 from variational_bnn.base.checks import Array, Float32Array
 from variational_bnn.evaluation.convergence import effective_sample_sizes, rank_normalised_r_hat
 from variational_bnn.evaluation.regions import QUERY_POINT_SEED, propose_query_points
-from variational_bnn.experiments.comparison import default_network
+from variational_bnn.experiments.compare import default_network
 from variational_bnn.methods.chains import function_values, num_windows
 from variational_bnn.methods.hmc import MAX_TREE_DEPTH, TARGET_ACCEPTANCE
 from variational_bnn.methods.problem import Problem

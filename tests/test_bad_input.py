@@ -17,7 +17,8 @@ from variational_bnn.base import Dataset, Network, Training
 from variational_bnn.cli import commands
 from variational_bnn.datasets import lecture, load, read_csv, uci
 from variational_bnn.evaluation.split import split
-from variational_bnn.experiments.comparison import Comparison, compare, default_network
+from variational_bnn.experiments.compare import compare, default_network
+from variational_bnn.experiments.comparison import Comparison
 from variational_bnn.models.builders.weights import build_weight_variation
 from variational_bnn.models.likelihoods import Normal
 

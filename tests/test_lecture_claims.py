@@ -11,7 +11,8 @@ import pytest
 
 from variational_bnn.base import REGIONS, Training
 from variational_bnn.datasets import lecture
-from variational_bnn.experiments.comparison import Comparison, compare
+from variational_bnn.experiments.compare import compare
+from variational_bnn.experiments.comparison import Comparison
 from variational_bnn.report.tables import verdicts
 
 WEIGHTS = ("reparameterization", "flipout", "local_reparameterization")

@@ -1,8 +1,10 @@
 from .base import Dataset, Diagnostics, FitError, Method, Network, Posterior, Predictive
 from .datasets import Images, digits, labelled, lecture, lecture_sample, mnist, read_csv, read_npz, uci
 from .evaluation.split import split
-from .experiments.autoencoder_comparison import AutoencoderComparison, compare_autoencoders
-from .experiments.comparison import Comparison, compare
+from .experiments.autoencoder_comparison import AutoencoderComparison
+from .experiments.compare import compare
+from .experiments.compare_autoencoders import compare_autoencoders
+from .experiments.comparison import Comparison
 from .experiments.result import Result
 from .methods import METHODS
 from .methods.autoencoders import AUTOENCODERS, Autoencoder
@@ -37,6 +39,9 @@ from .prediction.predict import predict, sample_functions
 
 __all__ = [
     "AUTOENCODERS",
+    "HMC",
+    "METHODS",
+    "SGLD",
     "Autoencoder",
     "AutoencoderComparison",
     "AutoencoderNetwork",
@@ -56,7 +61,6 @@ __all__ = [
     "EpistemicReport",
     "FitError",
     "Flipout",
-    "HMC",
     "HiddenVariation",
     "Images",
     "KLAnnealing",
@@ -65,7 +69,6 @@ __all__ = [
     "LikelihoodHead",
     "LinearRegression",
     "LocalReparameterization",
-    "METHODS",
     "Method",
     "Metropolis",
     "MixtureNormal",
@@ -78,7 +81,6 @@ __all__ = [
     "Prior",
     "Reparameterization",
     "Result",
-    "SGLD",
     "TrainedModel",
     "UntrainedModel",
     "VariationalModel",

@@ -115,7 +115,7 @@ def compare(**options: Any) -> None:
         require(options["seeds"] >= 1, f"--seeds must be >= 1, got {options['seeds']}")
         out = options["out"] or DIRECTORY / _as_file_name(dataset.name)
         with Console(stderr=True).status("starting TensorFlow"):
-            from variational_bnn.experiments.comparison import compare as compare_methods
+            from variational_bnn.experiments.compare import compare as compare_methods
             from variational_bnn.methods import METHODS
 
         with _resumable(out):
@@ -152,7 +152,7 @@ def autoencoder(**options: Any) -> None:
         require(options["seeds"] >= 1, f"--seeds must be >= 1, got {options['seeds']}")
         out = options["out"] or DIRECTORY / f"autoencoder-{_as_file_name(images.name)}"
         with Console(stderr=True).status("starting TensorFlow"):
-            from variational_bnn.experiments.autoencoder_comparison import compare_autoencoders
+            from variational_bnn.experiments.compare_autoencoders import compare_autoencoders
             from variational_bnn.methods.autoencoders import AUTOENCODERS
             from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
 
@@ -235,7 +235,7 @@ def _value(text: str) -> Any:
 
 
 def _network(dataset: Dataset, options: dict[str, Any]) -> Network:
-    from variational_bnn.experiments.comparison import default_network
+    from variational_bnn.experiments.compare import default_network
     from variational_bnn.models.likelihoods import Normal
 
     default = default_network(dataset)

@@ -1,4 +1,4 @@
-"""Classes, from a table to its rows: what is reported is what NumPy makes of the draws' probabilities."""
+"""Classes, from a table to its rows: what is measured is what NumPy makes of the function samples' probabilities."""
 
 from __future__ import annotations
 
@@ -11,24 +11,29 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from quick_methods import Noting
 
-from variational_bnn.base import BEYOND, REGIONS, TAU, Dataset, Network, Training, require_fit
+from variational_bnn.base import BEYOND, REGIONS, TAU, Dataset, Network, require_compatible
 from variational_bnn.cli import commands
 from variational_bnn.datasets import lecture, load, read_csv
 from variational_bnn.evaluation.split import split
-from variational_bnn.experiments.comparison import Comparison, compare, default_network
-from variational_bnn.methods import METHODS
+from variational_bnn.experiments.compare import compare, default_network
+from variational_bnn.experiments.comparison import Comparison
+from variational_bnn.methods.output import OutputVariation
+from variational_bnn.methods.prior import Prior
+from variational_bnn.methods.weights import Flipout
 from variational_bnn.models.likelihoods import Bernoulli, Categorical, MixtureNormal, Normal
 from variational_bnn.prediction.epistemic import measure_epistemic_variance
-from variational_bnn.report.figures.figures import plot_bands, plot_entropy
 
 NAMES = ("ash", "birch", "oak")
-FEW: dict[str, Any] = {"training": Training(steps=300), "num_samples": 40, "progress": False}
+QUIET: dict[str, Any] = {"num_samples": 40, "progress": False}
+METHODS = {"output": OutputVariation(steps=300), "flipout": Flipout(steps=300)}
+SHORT = {"flipout": Flipout(steps=20)}
 CLOCKS = ["fit_seconds", "predict_seconds", "peak_memory"]
 
 
 def _rows(seed: int = 0, count: int = 150) -> tuple[np.ndarray, np.ndarray]:
-    """Two features, and the number of a class, the first two of which they nearly tell apart."""
+    """Two features, and the number of a class, of which the first feature nearly tells."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(count, 2))
     return x, np.digitize(x[:, 0] + 0.2 * x[:, 1] + 0.2 * rng.normal(size=count), [-0.6, 0.6])
@@ -48,7 +53,7 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_network_is_one_of_the_datasets_targets() -> None:
+def test_the_network_must_have_a_likelihood_of_the_datasets_targets() -> None:
     trees = _dataset()
     assert default_network(trees).likelihood == Categorical(num_classes=3)
     for dataset, likelihood, message in (
@@ -59,22 +64,24 @@ def test_the_network_is_one_of_the_datasets_targets() -> None:
     ):
         network = dataclasses.replace(default_network(dataset), likelihood=likelihood)
         with pytest.raises(ValueError, match=message):
-            compare(dataset, network=network, **FEW)
+            compare(dataset, network=network, **QUIET)
     held_out = {"x_test": np.zeros((1, 2)), "y_test": [[2.0]], "test_regions": ["near"]}
     yes_or_no = Dataset(name="d", x=_rows()[0], y=_rows()[1] > 0, **held_out)
     with pytest.raises(ValueError, match=r"y must be in \[0, 1\] for Bernoulli, got 2"):
-        require_fit(dataclasses.replace(default_network(yes_or_no), likelihood=Bernoulli()), yes_or_no)
+        require_compatible(dataclasses.replace(default_network(yes_or_no), likelihood=Bernoulli()), yes_or_no)
 
 
-def test_methods_that_cannot_have_a_likelihood_say_so_before_any_fit(tmp_path: Path) -> None:
+def test_methods_that_do_not_support_a_likelihood_say_so_before_any_fit(tmp_path: Path) -> None:
     mixture = dataclasses.replace(default_network(lecture()), likelihood=MixtureNormal(num_components=2))
-    for dataset, method, network in ((_dataset(), "linear", None), (lecture(), "linear", mixture)):
-        with pytest.raises(ValueError, match="method 'linear' needs a Normal likelihood, got"):
-            compare(dataset, methods=["output", method], network=network, directory=tmp_path / "o", **FEW)
-    with pytest.raises(ValueError, match="method 'laplace' needs a likelihood that is no mixture, got MixtureNormal"):
-        compare(lecture(), methods=["output", "laplace"], network=mixture, directory=tmp_path / "o", **FEW)
-    with pytest.raises(ValueError, match="laplace wants no mixture, got MixtureNormal"):
-        METHODS["laplace"](lecture(), mixture, Training(), 0)
+    for dataset, method, network, needed in (
+        (_dataset(), "linear", None, "it needs a Normal likelihood, got"),
+        (lecture(), "linear", mixture, "it needs a Normal likelihood, got"),
+        (lecture(), "laplace", mixture, "mixture"),
+    ):
+        noting = Noting()
+        with pytest.raises(ValueError, match=f"method '{method}' does not support this: .*{needed}"):
+            compare(dataset, methods={"n": noting, method: method}, network=network, directory=tmp_path / "o", **QUIET)
+        assert noting.seeds == []
     assert list(tmp_path.iterdir()) == []
 
 
@@ -86,7 +93,7 @@ def held_out() -> Dataset:
 @pytest.fixture(scope="module")
 def compared(held_out: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Comparison, Path]:
     place = tmp_path_factory.mktemp("trees")
-    return compare(held_out, methods=["output", "flipout"], seeds=[1], directory=place, **FEW), place
+    return compare(held_out, methods=METHODS, seeds=[1], directory=place, **QUIET), place
 
 
 def _entropy(p: np.ndarray) -> np.ndarray:
@@ -94,9 +101,9 @@ def _entropy(p: np.ndarray) -> np.ndarray:
 
 
 def test_the_rows_are_what_numpy_makes_of_the_draws(compared: tuple[Comparison, Path], held_out: Dataset) -> None:
-    found, _ = compared
-    posterior = METHODS["flipout"](held_out, default_network(held_out), FEW["training"], 1)
-    rows = found.results[found.results["method"] == "flipout"].set_index("region")
+    comparison, _ = compared
+    posterior = METHODS["flipout"].fit(held_out, default_network(held_out), 1)
+    rows = comparison.results[comparison.results["method"] == "flipout"].set_index("region")
 
     def draws(x: np.ndarray) -> np.ndarray:
         return posterior.sample_functions(x, num_samples=40, seed=1).astype(np.float64)
@@ -106,7 +113,7 @@ def test_the_rows_are_what_numpy_makes_of_the_draws(compared: tuple[Comparison, 
         inside = np.flatnonzero(held_out.test_regions == region)
         y, p = held_out.y_test[inside, 0].astype(int), draws(held_out.x_test[inside])
         mean, right = p.mean(axis=0), np.eye(3)[y]
-        wanted = {
+        expected = {
             "accuracy": (mean.argmax(axis=1) == y).mean(),
             "rmse": np.sqrt(((mean - right) ** 2).sum(axis=1).mean() / 3),
             "log_likelihood": np.log(mean[np.arange(len(y)), y]).mean(),
@@ -119,8 +126,8 @@ def test_the_rows_are_what_numpy_makes_of_the_draws(compared: tuple[Comparison, 
             groups = np.random.default_rng(0).permutation(inside)[: len(y) // TAU * TAU].reshape(-1, TAU)
             whole = held_out.y_test[groups, 0].astype(int)
             each = [draws(held_out.x_test[g])[:, np.arange(TAU), k] for g, k in zip(groups, whole, strict=True)]
-            wanted["joint_log_likelihood"] = np.log(np.prod(each, axis=2).mean(axis=1)).mean() / TAU
-        assert row[list(wanted)].to_dict() == pytest.approx(wanted, rel=1e-3, abs=1e-6)
+            expected["joint_log_likelihood"] = np.log(np.prod(each, axis=2).mean(axis=1)).mean() / TAU
+        assert row[list(expected)].to_dict() == pytest.approx(expected, rel=1e-3, abs=1e-6)
         of_numbers = ["crps", *(name for name in rows if name.startswith(("coverage", "width")))]
         assert row[of_numbers].isna().all()
         mean, right = draws(held_out.x).mean(axis=0), np.eye(3)[held_out.y[:, 0].astype(int)]
@@ -128,40 +135,42 @@ def test_the_rows_are_what_numpy_makes_of_the_draws(compared: tuple[Comparison, 
         assert row["train_rmse"] == pytest.approx(np.sqrt(((mean - right) ** 2).mean()))
 
 
-def test_only_what_has_draws_has_mutual_information(compared: tuple[Comparison, Path]) -> None:
-    found = compared[0].results.set_index(["method", "region"])
-    assert (found.loc["output", "mutual_information"] == 0).all()
-    assert (found.loc["output", "entropy"] > 0).all()
-    assert found.loc[("flipout", BEYOND), "mutual_information"] > 0.01
-    assert (found["train_accuracy"] > 0.7).all()
+def test_mutual_information_is_of_methods_whose_draws_differ(compared: tuple[Comparison, Path]) -> None:
+    comparison = compared[0].results.set_index(["method", "region"])
+    assert (comparison.loc["output", "mutual_information"] == 0).all()
+    assert (comparison.loc["output", "entropy"] > 0).all()
+    assert comparison.loc[("flipout", BEYOND), "mutual_information"] > 0.01
+    assert (comparison["train_accuracy"] > 0.7).all()
     assert np.isnan(Comparison.read(compared[1]).results["crps"]).all()
 
 
 def test_rows_and_files_have_a_column_of_zeros_and_ones_for_each_class(
     compared: tuple[Comparison, Path], held_out: Dataset
 ) -> None:
-    found, place = compared
+    comparison, place = compared
     outputs = [f"tree={name}" for name in NAMES]
-    assert list(found.data) == ["a", "b", *outputs]
-    np.testing.assert_array_equal(found.data[outputs], np.eye(3)[held_out.y[:, 0].astype(int)])
+    assert list(comparison.data) == ["a", "b", *outputs]
+    np.testing.assert_array_equal(comparison.data[outputs], np.eye(3)[held_out.y[:, 0].astype(int)])
     assert json.loads((place / "settings.json").read_text())["dataset"]["class_names"] == list(NAMES)
-    for number, (output, rows) in enumerate(found.predictions.groupby("output", sort=False)):
+    for number, (output, rows) in enumerate(comparison.predictions.groupby("output", sort=False)):
         assert output == outputs[number]
         for _, own in rows.groupby("method"):
             np.testing.assert_array_equal(own["y"], held_out.y_test[:, 0] == number)
-    assert found.predictions["pit"].isna().all()
-    totals = found.predictions.groupby(["method", "query_point"])["mean"].sum()
+    assert comparison.predictions["pit"].isna().all()
+    totals = comparison.predictions.groupby(["method", "query_point"])["mean"].sum()
     np.testing.assert_allclose(totals, 1, atol=1e-5)
-    assert found.draws["trees", "flipout", 1]["functions"].shape == (40, len(held_out.x_test), 3)
+    assert comparison.draws["trees", "flipout", 1]["functions"].shape == (40, len(held_out.x_test), 3)
 
 
 def test_a_run_goes_on_and_other_classes_are_another_run(compared: tuple[Comparison, Path], held_out: Dataset) -> None:
-    found, place = compared
-    again = compare(held_out, methods=["output", "flipout"], seeds=[1], directory=place, **FEW)
-    pd.testing.assert_frame_equal(found.results, again.results, check_exact=True)  # Its clocks, too: not run again.
+    comparison, place = compared
+    again = compare(held_out, methods=METHODS, seeds=[1], directory=place, **QUIET)
+    pd.testing.assert_frame_equal(
+        comparison.results, again.results, check_exact=True
+    )  # Its clocks, too: not run again.
     renamed = dataclasses.replace(held_out, class_names=("ash", "birch", "elm"))
     with pytest.raises(ValueError, match=r"dataset\.class_names is"):
-        compare(renamed, methods=["output"], seeds=[1], directory=place, **FEW)
+        compare(renamed, methods=METHODS, seeds=[1], directory=place, **QUIET)
 
 
 def test_text_and_numbers_that_are_said_to_be_classes_are_the_same(table: Path, tmp_path: Path) -> None:
@@ -171,50 +180,25 @@ def test_text_and_numbers_that_are_said_to_be_classes_are_the_same(table: Path, 
     frame.assign(tree=frame["tree"].map({"ash": 7, "birch": 8, "oak": 12})).to_csv(numbered, index=False)
     numbers = load(str(numbered), "tree", classes=True)
     assert (text.class_names, numbers.class_names) == (NAMES, ("7", "8", "12"))
-    few = {**FEW, "training": Training(steps=20)}
-    rows = [compare(each, methods=["flipout"], seeds=[0], **few).results for each in (text, numbers)]
+    rows = [compare(each, methods=SHORT, seeds=[0], **QUIET).results for each in (text, numbers)]
     pd.testing.assert_frame_equal(*(table.drop(columns=[*CLOCKS, "dataset"]) for table in rows), check_exact=True)
 
 
 def test_the_epistemic_variance_of_a_model_of_ones_own_is_measured() -> None:
     trees = _dataset()
-    model = METHODS["prior"](trees, default_network(trees), Training(), 0).model  # type: ignore[attr-defined]
+    model = Prior().fit(trees, default_network(trees), 0).model
     report = measure_epistemic_variance(model, trees, num_samples=50)
     assert all(0 < variance < 0.25 for variance in report.epistemic_variance.values())
     with pytest.raises(ValueError, match="the model must have 4 outputs, got 3"):
         measure_epistemic_variance(model, dataclasses.replace(trees, class_names=(*NAMES, "yew")), num_samples=5)
 
 
-def test_the_bars_are_the_means_over_seeds_of_the_entropys_parts(compared: tuple[Comparison, Path]) -> None:
-    found = compared[0].results
-    twice = pd.concat([found, found.assign(seed=2, entropy=3 * found["entropy"])])
-    figure = plot_entropy(twice)
-    widths = iter([patch.get_width() for patch in figure.axes[0].patches])
-    for _, row in found.iterrows():
-        information = row["mutual_information"]
-        assert (next(widths), next(widths)) == pytest.approx((information, 2 * row["entropy"] - information))
-    assert "entropy" in compared[0].plot()
-    assert "reliability" not in compared[0].plot()
-    with pytest.raises(ValueError, match="needs classes, got no row with an entropy"):
-        plot_entropy(found.assign(entropy=np.nan))
+def test_entropies_have_a_figure_and_quantiles_of_classes_have_none(compared: tuple[Comparison, Path]) -> None:
+    assert set(compared[0].plot()) == {"regions", "distance", "entropy"}
 
 
-def test_the_bands_of_a_probability_are_epistemic_and_stay_one() -> None:
-    x, y = _rows()
-    dataset = Dataset(name="one", x=x[:, :1], y=y, class_names=NAMES)
-    found = compare(dataset, methods=["prior"], seeds=[0], **FEW)
-    axes = plot_bands(found.predictions, found.data).axes[0]
-    assert axes.get_ylabel() == "probability of y=ash"
-    rows = found.predictions[found.predictions["output"] == "y=ash"]
-    sd = np.sqrt(rows["epistemic_variance"])
-    assert (rows["mean"] + 2 * sd > 1).any()
-    for band in axes.collections:
-        heights = band.get_paths()[0].vertices[:, 1]
-        assert (heights.min(), heights.max()) == (max(0, (rows["mean"] - 2 * sd).min()), 1)
-
-
-def test_the_command_says_what_it_found(table: Path, tmp_path: Path) -> None:
-    options = ["--data", table, "--target", "tree", "--tail", "a", "--methods", "output,flipout", "--steps", "20"]
+def test_the_command_prints_the_measures_of_classes(table: Path, tmp_path: Path) -> None:
+    options = ["--data", table, "--target", "tree", "--tail", "a", "--methods", "output,flipout", "--set", "*.steps=20"]
     arguments = ["compare", *options, "--seeds", "2", "--samples", "10", "--out", tmp_path / "out"]
     done = CliRunner().invoke(commands, [str(argument) for argument in arguments])
     assert done.exit_code == 0, done.output
@@ -231,12 +215,15 @@ def test_the_command_says_what_it_found(table: Path, tmp_path: Path) -> None:
     ("options", "message"),
     [
         (["--noise", "learned"], "--noise is of numbers, and the target is a class, got 'learned'"),
-        (["--methods", "linear"], "method 'linear' needs a Normal likelihood, got Categorical(num_classes=3)"),
+        (
+            ["--methods", "linear"],
+            "method 'linear' does not support this: it needs a Normal likelihood, got Categorical(num_classes=3)",
+        ),
         (["--target", "a", "--classes"], "target 'a' has 150 classes in 150 rows"),
         (["--data", "lecture", "--classes"], "dataset 'lecture' has its own target, got 'tree'"),
     ],
 )
-def test_what_the_command_refuses_it_says_in_one_line(options: list[str], message: str, table: Path) -> None:
+def test_the_command_says_in_one_line_what_it_does_not_support(options: list[str], message: str, table: Path) -> None:
     out = table.parent / "out"
     arguments = ["compare", "--data", str(table), "--target", "tree", *options, "--out", str(out)]
     done = CliRunner().invoke(commands, arguments)
@@ -258,10 +245,10 @@ def test_a_network_of_bernoullis_has_a_probability_for_each_column() -> None:
     columns = np.column_stack([y > 0, y > 1]).astype(float)
     dataset = split(Dataset(name="d", x=x, y=columns, feature_names=("a", "b")), tail="a", seed=0)
     network = Network(input_shape=(2,), output_size=2, likelihood=Bernoulli())
-    found = compare(dataset, methods=["flipout"], seeds=[0], network=network, **FEW)
-    assert list(found.predictions["output"].unique()) == ["y0", "y1"]
-    means = found.predictions.pivot(index="query_point", columns="output", values="mean").to_numpy()
-    for _, row in found.results.iterrows():
+    comparison = compare(dataset, methods=SHORT, seeds=[0], network=network, **QUIET)
+    assert list(comparison.predictions["output"].unique()) == ["y0", "y1"]
+    means = comparison.predictions.pivot(index="query_point", columns="output", values="mean").to_numpy()
+    for _, row in comparison.results.iterrows():
         inside = dataset.test_regions == row["region"]
         p, right = means[inside], dataset.y_test[inside]
         assert row["accuracy"] == ((p > 0.5) == right).mean()

@@ -15,7 +15,8 @@ from quick_methods import Line, Noting
 from variational_bnn.base import BEYOND, REGIONS, TAU, Dataset, Diagnostics, FitError
 from variational_bnn.datasets import lecture, lecture_sample
 from variational_bnn.evaluation.split import split
-from variational_bnn.experiments.comparison import Comparison, compare, default_network
+from variational_bnn.experiments.compare import compare, default_network
+from variational_bnn.experiments.comparison import Comparison
 from variational_bnn.methods.output import OutputVariation
 from variational_bnn.methods.weights import Flipout
 from variational_bnn.models.likelihoods import Normal
@@ -76,7 +77,9 @@ def test_the_training_rows_are_kept_and_their_rmse_is_that_of_the_mean(small: Co
 def test_the_same_seed_gives_the_same_rows_in_any_order(small: Comparison) -> None:
     again = compare(DATASET, methods=dict(reversed(METHODS.items())), seeds=[4], **QUIET)
     for table in ("results", "predictions"):
-        first, second = (getattr(comparison, table).drop(columns=CLOCKS, errors="ignore") for comparison in (small, again))
+        first, second = (
+            getattr(comparison, table).drop(columns=CLOCKS, errors="ignore") for comparison in (small, again)
+        )
         for method in METHODS:
             own = first[(first["method"] == method) & (first["seed"] == 4)].reset_index(drop=True)
             other = second[second["method"] == method].reset_index(drop=True)
@@ -132,8 +135,9 @@ def test_what_is_saved_is_read_back(small: Comparison, tmp_path: Path) -> None:
     assert again.save(place) == figures  # To save once more does no harm.
     _assert_same(small, Comparison.read(place))
     results = pd.read_csv(place / "results.csv")
-    pd.testing.assert_frame_equal(results[["method", "seed", "region"]], small.results[["method", "seed", "region"]],
-                                  check_dtype=False)
+    pd.testing.assert_frame_equal(
+        results[["method", "seed", "region"]], small.results[["method", "seed", "region"]], check_dtype=False
+    )
 
 
 def test_any_column_name_is_drawn_as_it_is(tmp_path: Path) -> None:
@@ -145,8 +149,8 @@ def test_any_column_name_is_drawn_as_it_is(tmp_path: Path) -> None:
 
 
 def test_the_settings_say_what_made_the_rows() -> None:
-    settings = compare(lecture(), methods={"mine": Line(sd=2.0), "linear": "linear"}, seeds=[0], **QUIET).settings
-    network = default_network(lecture()).to_dict()
+    comparison = compare(lecture(), methods={"mine": Line(sd=2.0), "linear": "linear"}, seeds=[0], **QUIET)
+    settings, network = _made_by(comparison), default_network(lecture()).to_dict()
     assert settings["network"] == network | {"input_shape": [1], "hidden_units": [50]}
     assert settings["network"]["likelihood"]["scale"] == 1.0
     assert settings["methods"]["mine"] == {"class": "Line", "sd": 2.0, "noise": 2.0, "reason": None}

@@ -14,7 +14,8 @@ from scipy import stats
 from variational_bnn.base import BETWEEN, BEYOND, LEVELS, NEAR, REGIONS, TAU, Dataset, FitError, Network, Predictive
 from variational_bnn.datasets import lecture, lecture_sample
 from variational_bnn.evaluation.regions import QUERY_POINT_SEED, RegionMap, propose_query_points
-from variational_bnn.experiments.comparison import Comparison, compare, default_network
+from variational_bnn.experiments.compare import compare, default_network
+from variational_bnn.experiments.comparison import Comparison
 from variational_bnn.methods.hidden import HiddenVariation
 from variational_bnn.methods.linear import LinearRegression
 from variational_bnn.methods.output import OutputVariation

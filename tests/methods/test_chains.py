@@ -148,7 +148,7 @@ def test_the_random_walk_adapts_to_the_acceptance_that_is_best() -> None:
     )
     network = vbnn.Network(input_shape=(3,), output_size=1, hidden_units=(), likelihood=vbnn.Normal(scale=0.1))
     windows = list(
-        vbnn.Metropolis(warmup=500, draws=200, thinning=2).windows(Problem.of(many, network, standardise=True), 0)
+        vbnn.Metropolis(warmup=1000, draws=200, thinning=1).windows(Problem.of(many, network, standardise=True), 0)
     )
     assert windows[0].acceptance < 0.05
     for window in windows[-2:]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 
 import variational_bnn as vbnn
-from variational_bnn.experiments.comparison import default_network
+from variational_bnn.experiments.compare import default_network
 
 Array = npt.NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""Both bounds of an autoencoder, and their terms, by draws of NumPy's own; with uncertain weights, too."""
+"""Both bounds of an autoencoder and their terms against draws of NumPy, also with uncertain weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 import by_hand
 import numpy as np
 import pytest
-from scipy.special import logsumexp
 from autoencoders_by_hand import (
     N,
     X,
@@ -20,23 +19,29 @@ from autoencoders_by_hand import (
     through,
     weights_kl,
 )
+from scipy.special import logsumexp
 
 from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
-from variational_bnn.prediction import bounds
+from variational_bnn.models.likelihoods import Normal
 from variational_bnn.prediction.bounds import measure_bounds
 
 FEW = X[:5]
 
 
 def _log_ratios(
-    model: Any, network: AutoencoderNetwork, shape: tuple[int, ...], weights: Any = mean_weights, seed: int = 0
+    model: Any,
+    network: AutoencoderNetwork,
+    shape: tuple[int, int],
+    weights: Any = mean_weights,
+    images: np.ndarray = FEW,
 ) -> tuple[by_hand.Array, by_hand.Array, by_hand.Array]:
-    """Of so many latents of each of the few images, `[*shape, 5]`: log p(x given z) p(z) / q(z given x), nll and KL."""
-    flat = np.broadcast_to(FEW.reshape(len(FEW), -1), (*shape[:-1], 1, len(FEW), 6)).astype(np.float64)
+    """For `[draws, K]` latents of each image, `[draws, K, N]`: log p(x given z) p(z) / q(z given x), nll and KL."""
+    count = len(images)
+    flat = np.broadcast_to(images.reshape(count, -1), (shape[0], 1, count, images[0].size)).astype(np.float64)
     loc, scale = latents_of(through(model, network, "encoder", flat, weights))
-    noise = np.random.default_rng(seed).normal(size=(*shape, len(FEW), network.latent_size))
+    noise = np.random.default_rng(0).normal(size=(*shape, count, network.latent_size))
     z = loc + scale * noise
-    nll = pixels_nll(model, network, through(model, network, "decoder", z, weights), FEW)
+    nll = pixels_nll(model, network, through(model, network, "decoder", z, weights), images)
     log_ratio = (-(z**2) / 2 + noise**2 / 2 + np.log(scale)).sum(-1)
     return log_ratio - nll, nll, by_hand.normal_kl(loc, scale, 1.0).sum(-1)
 
@@ -84,37 +89,96 @@ def test_the_importance_weighted_bound_lies_above_the_elbo_and_does_not_fall_as_
         assert found[count].num_samples == count
 
 
-def _drawn_weights(model: Any, count: int) -> Any:
-    """What gives so many draws of each layer's kernel and bias from its posterior, `[count, 1, 1, ...]`."""
+def test_more_latents_than_are_decoded_together_have_equal_weights() -> None:
+    """4,097 latents are decoded as 4,096 and 1, so the last one must not count for more than the others."""
+    network, copies, draws = network_of(), 40, 4097
+    model = build("vae", network)
+    bounds = measure_bounds(model, np.tile(FEW, (copies, 1, 1)), num_samples=draws)
+    log_ratios, nll, kl = _log_ratios(model, network, (1, 40_000))
+    ratios = np.exp(log_ratios[0] - log_ratios[0].max(axis=0))
+    sds = {"nll": nll[0].std(axis=0), "log_importance": ratios.std(axis=0) / ratios.mean(axis=0)}
+    wanted = {"nll": nll[0].mean(axis=0), "log_importance": _log_mean_exp(log_ratios)[0]}
+    for name, sd in sds.items():
+        values = _of_copies(getattr(bounds, name))
+        error = sd * np.sqrt(1 / (copies * draws) + 1 / 40_000)
+        assert (np.abs(values.mean(axis=0) - wanted[name]) < 4.5 * error).all(), name
+        variance = values.var(axis=0, ddof=1) / (sd**2 / draws)
+        assert (np.abs(variance - 1) < 4.5 * np.sqrt(2 / (copies - 1))).all(), name
+    np.testing.assert_allclose(_of_copies(bounds.kl_latents), np.broadcast_to(kl[0], (copies, 5)), rtol=1e-5)
+
+
+PIXELS = 400
+
+
+@pytest.fixture(scope="module")
+def one_pixel_each() -> tuple[Any, AutoencoderNetwork, np.ndarray]:
+    """A linear variational autoencoder, and images of one pixel each, which see different weights of its encoder.
+
+    All images have equal posteriors, and the decoder has points for weights and is the same for all pixels. So in one
+    draw of the weights the images are as different draws.
+    """
+    likelihood = Normal(scale=1.0)
+    shape = {"image_shape": (PIXELS,), "encoder_units": (), "decoder_units": (), "latent_size": 1}
+    network = network_of(likelihood, **shape)
+    model = build("vae", network, weights="flipout", decoder_weights="point")
+    encoder, decoder = (model.get_layer(half).get_layer("parameters") for half in ("encoder", "decoder"))
+    raw_scales = np.full((PIXELS + 1, 2), np.log(np.expm1(0.7)))
+    raw_scales[-1] = by_hand.QUIET
+    encoder.loc.assign(np.full((PIXELS + 1, 2), 0.3))
+    encoder.raw_scale.assign(raw_scales)
+    decoder.kernel.assign(np.full((1, PIXELS), 1.5 / np.sqrt(PIXELS)))
+    decoder.bias.assign(np.zeros(PIXELS))
+    return model, network, np.eye(PIXELS, dtype=np.float32)
+
+
+def _weights_of_one_pixel(draws: int) -> Any:
+    """Draws `[draws, 1, 1, ...]` of the encoder's kernel for one pixel; the other pixels are 0, and so is their part."""
     rng = np.random.default_rng(5)
 
     def drawn(half: Any, layer: str) -> Any:
-        own = by_hand.posterior(half, layer).values()
-        return (loc + scale * rng.normal(size=(count, 1, 1, *loc.shape)) for loc, scale in own)
+        if "posterior_loc" not in by_hand.variables(half, layer):
+            return by_hand.variables(half, layer).values()
+        (kernel, kernel_sd), (bias, _) = by_hand.posterior(half, layer).values()
+        kernels = np.zeros((draws, 1, *kernel.shape))
+        kernels[:, :, 0] = kernel[0] + kernel_sd[0] * rng.normal(size=(draws, 1, 2))
+        return kernels, bias
 
     return drawn
 
 
-@pytest.mark.parametrize("weights", ["flipout", "local_reparameterization"])
-def test_a_draw_of_the_weights_serves_all_latents_of_that_draw(weights: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """So the bound is the mean over weights of the log of the mean over latents; fresh weights for each give more."""
-    network, draws = network_of(), 1500
-    model = build("vae", network, weights=weights)
-    monkeypatch.setattr(bounds, "WEIGHT_DRAWS", draws)
-    found = measure_bounds(model, FEW, num_samples=6)
-    log_ratios, nll, kl = _log_ratios(model, network, (draws, 6), _drawn_weights(model, draws))
+def test_both_bounds_are_means_over_eight_draws_of_the_weights_each_of_which_serves_all_latents(
+    one_pixel_each: tuple[Any, AutoencoderNetwork, np.ndarray],
+) -> None:
+    """So a bound is the mean over weights of the log of the mean over latents; weights for each latent give more."""
+    model, network, images = one_pixel_each
+    bounds, draws = measure_bounds(model, images, num_samples=6), 3000
+    log_ratios, nll, kl = _log_ratios(model, network, (draws, 6), _weights_of_one_pixel(draws), images[:1])
 
-    def agree(measured: by_hand.Array, wanted: by_hand.Array) -> bool:
-        return bool((np.abs(measured - wanted.mean(axis=0)) < 4.5 * wanted.std(axis=0) * np.sqrt(2 / draws)).all())
+    def agree(values: by_hand.Array, draws_of_one: by_hand.Array) -> bool:
+        """Whether the mean over images is that of the draws, and the variance an eighth of theirs."""
+        error = draws_of_one.std() * np.sqrt(1 / (8 * PIXELS) + 1 / draws)
+        squares = [(part - draws_of_one.mean()) ** 2 for part in (values * 1.0, draws_of_one)]
+        eighth = squares[1] / 8
+        of_variance = np.sqrt(squares[0].var() / PIXELS + eighth.var() / draws)
+        same_variance = abs(squares[0].mean() - eighth.mean()) < 4.5 * of_variance
+        return bool(abs(values.mean() - draws_of_one.mean()) < 4.5 * error and same_variance)
 
-    assert agree(found.nll, nll.mean(axis=1))
-    assert agree(found.kl_latents, kl[:, 0])
-    assert agree(found.log_importance, _log_mean_exp(log_ratios))
+    assert agree(bounds.nll, nll.mean(axis=1)[:, 0])
+    assert agree(bounds.kl_latents, kl[:, 0, 0])
+    assert agree(bounds.log_importance, _log_mean_exp(log_ratios)[:, 0])
     apart = np.stack([np.roll(log_ratios[:, k], k, axis=0) for k in range(6)], axis=1)
-    assert not agree(found.log_importance, _log_mean_exp(apart)), "the control: a draw of the weights for each latent"
-    assert found.kl_weights == pytest.approx(weights_kl(model, network) / N, rel=1e-5)
-    np.testing.assert_array_equal(found.elbo, -(found.nll + found.kl_latents + found.kl_weights))
-    np.testing.assert_array_equal(found.importance_weighted, found.log_importance - found.kl_weights)
+    assert not agree(bounds.log_importance, _log_mean_exp(apart)[:, 0]), "the control: other weights for each latent"
+    assert not agree(bounds.kl_latents[::2] / 2 + bounds.kl_latents[1::2] / 2, kl[:, 0, 0]), "the control: 16 draws"
+
+
+@pytest.mark.parametrize("weights", ["flipout", "local_reparameterization"])
+def test_the_kl_of_the_weights_is_the_closed_form_and_a_part_of_both_bounds(weights: str) -> None:
+    network = network_of()
+    model = build("vae", network, weights=weights)
+    bounds = measure_bounds(model, FEW, num_samples=6)
+    assert bounds.kl_weights == pytest.approx(weights_kl(model, network) / N, rel=1e-5)
+    np.testing.assert_array_equal(bounds.elbo, -(bounds.nll + bounds.kl_latents + bounds.kl_weights))
+    np.testing.assert_array_equal(bounds.importance_weighted, bounds.log_importance - bounds.kl_weights)
 
 
 def test_a_draw_of_the_weights_serves_all_images() -> None:

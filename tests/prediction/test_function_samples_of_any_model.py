@@ -1,4 +1,4 @@
-"""Function samples and predictions of any tf_keras model: bare TFP layers, Dropout, and random layers without a rule."""
+"""Function samples and predictions of any tf_keras model: TFP layers, Dropout, and random layers without a rule."""
 
 from __future__ import annotations
 

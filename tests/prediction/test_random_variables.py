@@ -15,8 +15,8 @@ import tf_keras
 
 from variational_bnn.base import Network
 from variational_bnn.models.likelihoods import Normal
-from variational_bnn.prediction.random_variables import num_random_variables
 from variational_bnn.prediction.predict import sample_functions
+from variational_bnn.prediction.random_variables import num_random_variables
 
 NETWORK = Network(input_shape=(3,), output_size=2, hidden_units=(6, 5), likelihood=Normal())
 WEIGHTS = (3 + 1) * 6 + (6 + 1) * 5 + (5 + 1) * 4

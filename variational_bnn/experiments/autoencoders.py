@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +17,8 @@ from variational_bnn.base.checks import Array, Floats
 from variational_bnn.datasets import Images
 from variational_bnn.evaluation.scores import rmse
 from variational_bnn.evaluation.separability import active_units, confusion, most_confused, silhouette, vote
-from variational_bnn.experiments.result import columns_of, table_of
+from variational_bnn.experiments.autoencoder_result import AUTOENCODER_COLUMNS, AutoencoderResult
+from variational_bnn.experiments.result import table_of
 from variational_bnn.experiments.run import Advance, Outcome, Run
 from variational_bnn.methods.autoencoders import Autoencoder, History
 from variational_bnn.models.backend import tf_keras
@@ -37,71 +37,6 @@ SHOWN_APART = 4
 """Images whose predictive sd is shown, of seen classes and of the class that was held out."""
 
 IMPORTANCE_SAMPLES = 50
-
-
-@dataclass(frozen=True, kw_only=True)
-class AutoencoderResult:
-    """One row: an autoencoder on a set of images, from one seed.
-
-    Densities are in nats per image. A second fit, to all classes but one, tells what is seen away from the data.
-
-    Attributes:
-        images: Their name.
-        model: Its name in `MODELS`.
-        seed: Of the initial values, the training noise and the draws.
-        nll: Mean of E_q[-log p(x given z)] over the test images.
-        kl_latents: Mean KL of their latents; NaN without random latents, likewise for the two bounds.
-        kl_weights: KL of the weights over the number of training images; NaN where they are points.
-        negative_elbo: The sum of the three.
-        negative_importance_weighted: The mean importance-weighted bound, negated likewise.
-        importance_samples: K of that bound.
-        rmse: Of the mean reconstruction, over test images and pixels, which are in [0, 1].
-        knn_accuracy: Share of the test images whose class is that of most of the 10 training images of nearest code.
-        silhouette: Mean silhouette of the test images' codes by class, from -1 to 1.
-        active_units: Latents whose mean varies over the images.
-        code_centre: Largest distance from 0 of a latent's mean over the test images.
-        code_sd: Root of the codes' mean variance over the test images.
-        confused: The two classes of which the neighbours' vote takes most for each other.
-        confusion: The share of their test images that it does.
-        held_out: The label that the second fit has not seen.
-        rmse_seen: Of the second fit, over the test images of classes that it has seen.
-        rmse_held_out: Over all images of the class that it has not.
-        predictive_sd_seen: Root of the mean variance of a pixel over draws, over the test images of the
-            classes that the second fit has seen.
-        predictive_sd_held_out: The same over the images of the class that it has not seen.
-        parameters: Trained numbers.
-        fit_seconds: Wall clock of the first fit.
-        status: "ok", or what went wrong; the measures are NaN then.
-    """
-
-    images: str
-    model: str
-    seed: int
-    nll: float = math.nan
-    kl_latents: float = math.nan
-    kl_weights: float = math.nan
-    negative_elbo: float = math.nan
-    negative_importance_weighted: float = math.nan
-    importance_samples: int = 0
-    rmse: float = math.nan
-    knn_accuracy: float = math.nan
-    silhouette: float = math.nan
-    active_units: int = 0
-    code_centre: float = math.nan
-    code_sd: float = math.nan
-    confused: str = ""
-    confusion: float = math.nan
-    held_out: int = 0
-    rmse_seen: float = math.nan
-    rmse_held_out: float = math.nan
-    predictive_sd_seen: float = math.nan
-    predictive_sd_held_out: float = math.nan
-    parameters: int = 0
-    fit_seconds: float = math.nan
-    status: str = "ok"
-
-
-AUTOENCODER_COLUMNS = columns_of(AutoencoderResult)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.figure import Figure
 
-from variational_bnn.base import Dataset, Method, Network, require_compatible, require_network
-from variational_bnn.base.checks import require, require_count, require_known, require_seed
+from variational_bnn.base.checks import require
 from variational_bnn.evaluation.reference_distance import reference_distances, summarise_reference_distances
 from variational_bnn.evaluation.summary import summarise
-from variational_bnn.experiments.engine import execute
 from variational_bnn.experiments.result import PREDICTION_COLUMNS, RESULT_COLUMNS
-from variational_bnn.experiments.run import Key, Outcome, settings_of
+from variational_bnn.experiments.run import Key, Outcome
 from variational_bnn.experiments.store import Store
-from variational_bnn.experiments.tables import TableRun
-from variational_bnn.methods import METHODS
-from variational_bnn.methods.keras_models import TrainedModel
-from variational_bnn.models.backend import tf_keras
-from variational_bnn.models.likelihoods import Categorical, Normal
 from variational_bnn.report.figures.comparison import ComparisonRows, plot_comparison
 
 KIND = "tables"
 """What the settings of such a directory call it."""
 
-THREE_KINDS = ("output", "flipout", "hidden")
-"""Variation in the output, the weights and the hidden units."""
-
 EXACT = ("linear", "hmc")
 """Methods that the others can be measured against; the first only where it is the network's own posterior."""
 
 DOTS_PER_INCH = 150
-
-Methods = Iterable[str | Method] | Mapping[str, str | Method]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,7 +65,7 @@ class Comparison:
             ValueError: If this is not a directory of comparisons of methods, or a file in it is missing, damaged or was
                 changed.
         """
-        store = _store(directory)
+        store = store_in(directory)
         settings = store.settings()
         known = isinstance(settings.get("dataset"), dict) and isinstance(settings.get("network"), dict)
         require(known, f"{directory} is not a results directory of this package: it names no dataset and network")
@@ -162,112 +147,9 @@ class Comparison:
         Raises:
             ValueError: If the directory cannot be written or holds other settings.
         """
-        store = _store(directory)
+        store = store_in(directory)
         store.prepare(self.settings, tables={"data": self.data}, arrays={})
         return save_outcomes(store, self.outcomes, self.plot())
-
-
-def default_network(dataset: Dataset) -> Network:
-    """One hidden layer of 50 ReLUs, with a likelihood that suits the dataset.
-
-    Of classes it is categorical. Of numbers it is normal: with the dataset's known noise, or else with a noise level
-    that the network gives for each row.
-    """
-    classes = len(dataset.class_names)
-    return Network(
-        input_shape=(dataset.x.shape[1],),
-        output_size=dataset.y.shape[1],
-        hidden_units=(50,),
-        activation="relu",
-        likelihood=Categorical(num_classes=classes) if classes else Normal(scale=dataset.noise_scale),
-    )
-
-
-def compare(
-    dataset: Dataset,
-    *,
-    methods: Methods = THREE_KINDS,
-    seeds: Sequence[int] = range(5),
-    network: Network | None = None,
-    num_samples: int = 200,
-    workers: int = 1,
-    directory: str | Path | None = None,
-    progress: bool = True,
-) -> Comparison:
-    """Fit every method from every seed to the same data, and measure where each is uncertain.
-
-    The methods of this package standardise inputs and targets on the training rows, unless their settings say
-    otherwise; everything is reported in the original units. Of classes, what is reported is of their probabilities.
-
-    Args:
-        dataset: What to learn from.
-        methods: Names (`variational-bnn list` shows them), methods (anybody's: see `Method`), or a mapping from names
-            to either. A `tf_keras.Model` in a mapping is one that was trained on `dataset.x` and `dataset.y`: see
-            `TrainedModel`, and `UntrainedModel` for one to be trained. A method without a name has that of its class.
-        seeds: Each method is run once from each.
-        network: The same for every method; `default_network` if None. Its prior scale is in standardised units, its
-            known noise in the units of y.
-        num_samples: Function samples of each predictive.
-        workers: Processes.
-        directory: Where to keep finished runs while the others go on. Runs that are there already, of the same
-            settings and data, are not executed again.
-        progress: Whether to show it, on standard error.
-
-    Returns:
-        The comparison. A run that failed has rows whose status says why.
-
-    Raises:
-        TypeError: If `dataset` is not a `Dataset`, `network` not a `Network`, or a method not a `Method`.
-        ValueError: If a method is unknown or does not support the dataset or the network, a number is out of range, the
-            network does not fit the dataset, or the directory cannot be written or holds other settings or data.
-
-    Example:
-        >>> import variational_bnn as vbnn
-        >>> dataset = vbnn.lecture_sample(10, seed=0)
-        >>> methods = {"linear": "linear", "short": vbnn.Flipout(steps=20)}
-        >>> comparison = vbnn.compare(dataset, methods=methods, seeds=[0], progress=False)
-        >>> comparison.results.groupby("method").size().to_dict()
-        {'linear': 3, 'short': 3}
-    """
-    if not isinstance(dataset, Dataset):
-        raise TypeError(f"dataset must be a Dataset, got {type(dataset).__name__}")
-    network = default_network(dataset) if network is None else network
-    require_network(network)
-    require_compatible(network, dataset)
-    require_count("num_samples", num_samples)
-    require(num_samples > 1, "num_samples must be at least 2 for a variance, got 1")
-    chosen = _named(methods, dataset)
-    for name, method in chosen.items():
-        reason = method.supports(dataset, network)
-        require(reason is None, f"method {name!r} does not support this: {reason}")
-    runs = [
-        TableRun(name=name, method=method, seed=seed, dataset=dataset, network=network, num_samples=num_samples)
-        for name, method in chosen.items()
-        for seed in seeds_of(seeds)
-    ]
-    settings = _settings(dataset, network, chosen, num_samples)
-    data = _training_rows(dataset)
-    store = None
-    if directory is not None:
-        store = _store(directory)
-        store.prepare(settings, tables={"data": data}, arrays={})
-        store.warn_of_other_versions()
-    outcomes = execute([run.as_run() for run in runs], workers=workers, store=store, progress=progress)
-    return Comparison(settings=settings, data=data, outcomes=outcomes)
-
-
-def seeds_of(seeds: Iterable[int]) -> list[int]:
-    """Different seeds, each checked.
-
-    Raises:
-        ValueError: If there is none, or one is not a whole number >= 0.
-    """
-    require(isinstance(seeds, Iterable) and not isinstance(seeds, str), f"seeds must be a sequence, got {seeds!r}")
-    listed = list(dict.fromkeys(seeds))
-    require(bool(listed), "seeds must hold at least one seed, got none")
-    for seed in listed:
-        require_seed(seed)
-    return [int(seed) for seed in listed]
 
 
 def stacked(tables: list[pd.DataFrame], columns: Mapping[str, object]) -> pd.DataFrame:
@@ -295,65 +177,7 @@ def save_outcomes(store: Store, outcomes: Mapping[Key, Outcome], figures: Mappin
     return paths
 
 
-def _store(directory: str | Path) -> Store:
+def store_in(directory: str | Path) -> Store:
+    """The store of such a comparison in a directory."""
     columns = {"rows": RESULT_COLUMNS, "predictions": PREDICTION_COLUMNS, "data": {}}
     return Store(directory=Path(directory), kind=KIND, columns=columns)
-
-
-def _named(methods: Methods, dataset: Dataset) -> dict[str, Method]:
-    """The methods by name."""
-    listed = isinstance(methods, Iterable) and not isinstance(methods, str)
-    require(listed, f"methods must be a sequence or a mapping, got {methods!r}")
-    pairs = list(methods.items()) if isinstance(methods, Mapping) else [(None, method) for method in methods]
-    found: dict[str, Method] = {}
-    for given, value in pairs:
-        if isinstance(value, str):
-            require_known("method", value, tuple(METHODS))
-            name, method = value, METHODS[value]
-        elif isinstance(value, tf_keras.Model):
-            name, method = value.name, TrainedModel(model=value, num_examples=len(dataset.x))
-        else:
-            if isinstance(value, type) or not isinstance(value, Method):
-                raise TypeError(f"a method must be a name or have the methods `fit` and `supports`, got {value!r}")
-            name, method = type(value).__name__, value
-        name = name if given is None else given
-        require(isinstance(name, str) and bool(name.strip()), f"the name of a method must be a text, got {name!r}")
-        same = name not in found or found[name] is method
-        require(same, f"two methods are named {name!r}: pass a mapping from names to methods")
-        found[name] = method
-    require(bool(found), "methods must hold at least one method, got none")
-    return found
-
-
-def _settings(dataset: Dataset, network: Network, methods: Mapping[str, Method], num_samples: int) -> dict[str, Any]:
-    held_out = {} if dataset.test_regions is None else Counter(dataset.test_regions.tolist())
-    return {
-        "dataset": {
-            "name": dataset.name,
-            "rows": len(dataset.x),
-            "features": list(dataset.feature_names),
-            "targets": list(dataset.target_names),
-            "class_names": list(dataset.class_names),
-            "held_out": dict(held_out),
-            "noise_scale": dataset.noise_scale,
-            "larger_sample": None if dataset.larger_sample is None else dataset.larger_sample.name,
-            "digest": _digest(dataset),
-        },
-        "network": network.to_dict(),
-        "num_samples": num_samples,
-        "methods": {name: settings_of(method) for name, method in methods.items()},
-    }
-
-
-def _digest(dataset: Dataset) -> str:
-    """Of all rows: other training or held-out rows give other results."""
-    more = dataset.larger_sample
-    tables = [dataset.x, dataset.y, dataset.x_test, dataset.y_test, dataset.test_regions]
-    tables += [] if more is None else [more.x, more.y]
-    digests = [hashlib.sha256(np.asarray(table).tobytes()).hexdigest() for table in tables if table is not None]
-    return hashlib.sha256("".join(digests).encode()).hexdigest()
-
-
-def _training_rows(dataset: Dataset) -> pd.DataFrame:
-    columns = [*dataset.feature_names, *dataset.output_names]
-    return pd.DataFrame(np.hstack([dataset.x, dataset.outputs(dataset.y)]), columns=columns)

@@ -27,7 +27,8 @@ class HMC(ChainMethod):
 
     Args:
         chains: Number of Markov chains, >= 1.
-        warmup: Steps of each chain that are discarded, >= 1; rounded up to whole hundreds. Step size and masses are adapted meanwhile.
+        warmup: Steps of each chain that are discarded, >= 1; rounded up to whole hundreds. Step size and
+            masses are adapted meanwhile.
         draws: Draws that are kept of each chain, >= 1.
         standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
             the training rows. The prior is then one of standardised values. Predictions are in the dataset's units in

@@ -44,7 +44,8 @@ class Laplace(GradientMethod):
             either case.
 
     Raises:
-        FitError: By `fit`, if the loss is not finite at the end of the training, or the network has more than 5,000 weights.
+        FitError: By `fit`, if the loss is not finite at the end of the training, or the network has more
+            than 5,000 weights.
         ValueError: If a setting is out of its range. By `fit`, if the network does not have the sizes of the dataset,
             or the likelihood is a mixture.
 

@@ -29,7 +29,8 @@ class Metropolis(ChainMethod):
 
     Args:
         chains: Number of Markov chains, >= 1.
-        warmup: Steps of each chain that are discarded, >= 1; rounded up to whole hundreds. The proposals are adapted meanwhile.
+        warmup: Steps of each chain that are discarded, >= 1; rounded up to whole hundreds. The proposals
+            are adapted meanwhile.
         draws: Draws that are kept of each chain, >= 1.
         thinning: Proposals for each one that counts as a step of the warm-up or as a draw, >= 1.
         standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
@@ -44,7 +45,8 @@ class Metropolis(ChainMethod):
         >>> network = vbnn.Network(
         ...     input_shape=(1,), output_size=1, hidden_units=(10,), likelihood=vbnn.Normal(scale=1.0)
         ... )
-        >>> posterior = vbnn.Metropolis(chains=2, warmup=100, draws=100, thinning=2).fit(vbnn.lecture(), network, seed=0)
+        >>> method = vbnn.Metropolis(chains=2, warmup=100, draws=100, thinning=2)
+        >>> posterior = method.fit(vbnn.lecture(), network, seed=0)
         >>> posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0).mean.shape
         (5, 1)
     """

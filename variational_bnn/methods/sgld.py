@@ -33,11 +33,13 @@ class SGLD(ChainMethod, GradientMethod):
 
     Args:
         chains: Number of Markov chains, >= 1.
-        warmup: Steps of each chain that are discarded, >= 1; rounded up to whole hundreds. The step size shrinks meanwhile.
+        warmup: Steps of each chain that are discarded, >= 1; rounded up to whole hundreds. The step size
+            shrinks meanwhile.
         draws: Draws that are kept of each chain, >= 1.
         thinning: Langevin steps for each one that counts as a step of the warm-up or as a draw, >= 1.
         steps: Number of gradient steps of the search for the modes, >= 1.
-        batch_size: Rows of each step of the search and of each Langevin step, >= 1; all training rows if there are fewer.
+        batch_size: Rows of each step of the search and of each Langevin step, >= 1; all training rows if
+            there are fewer.
         learning_rate: Learning rate of Adam (Kingma & Ba 2015, arXiv 1412.6980) at the first step, > 0.
         schedule: "cosine" to lower the learning rate to 0 along a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983),
             or "constant".
@@ -54,7 +56,8 @@ class SGLD(ChainMethod, GradientMethod):
         >>> network = vbnn.Network(
         ...     input_shape=(1,), output_size=1, hidden_units=(10,), likelihood=vbnn.Normal(scale=1.0)
         ... )
-        >>> posterior = vbnn.SGLD(chains=2, warmup=100, draws=100, thinning=2, steps=20).fit(vbnn.lecture(), network, seed=0)
+        >>> method = vbnn.SGLD(chains=2, warmup=100, draws=100, thinning=2, steps=20)
+        >>> posterior = method.fit(vbnn.lecture(), network, seed=0)
         >>> posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0).mean.shape
         (5, 1)
     """

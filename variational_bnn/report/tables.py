@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import pandas as pd
 from rich.box import SIMPLE
@@ -37,11 +38,9 @@ _DISTANCE_OF_CLASSES = (
     "distance: the Wasserstein distance to the reference, of probabilities. tot. var.: the total variation between "
     "the two mean predictions. agreement: how often these have the same most probable class."
 )
-_JOINT = f"joint: the joint log-likelihood of {TAU} held-out rows, per row."
-_COVERED = (
-    f"covered: the share of held-out targets inside their {', '.join(_PERCENTS[:-1])} and {_PERCENTS[-1]} % intervals."
+_HELD_OUT = (
+    f"log-lik.: the log predictive density of a held-out row, in nats; joint: that of {TAU} rows at a time, per row."
 )
-
 _MEASURES = {"sd_ratio": "sd ratio", "wasserstein": "distance", "mean_error": "mean error"}
 _MEASURES_OF_CLASSES = {
     "sd_ratio": "sd ratio",
@@ -70,6 +69,8 @@ def tables(summary: pd.DataFrame, about: str, reference: str | None = None) -> l
         parts.append(_reference_distance(summary, reference))
     if _any(summary, "rmse"):
         parts.append(_scores(summary))
+        if not of_classes(summary):
+            parts.append(_intervals(summary))
     parts.append(_cost(summary))
     if any(_has_chains(row) for _, row in summary.iterrows()):
         parts.append(_markov_chains(summary))
@@ -86,7 +87,7 @@ def legend(summary: pd.DataFrame) -> str:
     if _any(summary, "wasserstein"):
         parts += [_REFERENCE, _DISTANCE_OF_CLASSES if classes else _DISTANCE]
     if _any(summary, "rmse"):
-        parts += [_JOINT] if classes else [_JOINT, _COVERED]
+        parts.append(_HELD_OUT)
     return " ".join(parts)
 
 
@@ -97,13 +98,12 @@ def verdicts(summary: pd.DataFrame) -> list[str]:
 
 def failures(results: pd.DataFrame) -> list[str]:
     """Return a line for each method and seed that failed, or that failed with four times as many data."""
-    again = results["contraction_status"].fillna("ok") if "contraction_status" in results else "ok"
     lines = []
-    for (method, seed), rows in results.assign(again=again).groupby(["method", "seed"], sort=False):
+    for (method, seed), rows in results.groupby(["method", "seed"], sort=False):
         if rows["status"].iloc[0] != "ok":
             lines.append(f"{method}, seed {seed}: {rows['status'].iloc[0]}")
-        statuses = rows.loc[rows["again"] != "ok", "again"]
-        lines += [f"{method}, seed {seed}, with four times the data: {status}" for status in statuses]
+        statuses = rows["contraction_status"].dropna() if "contraction_status" in rows else ()
+        lines += [f"{method}, seed {seed}, with four times the data: {text}" for text in statuses if text != "ok"]
     return lines
 
 
@@ -149,22 +149,31 @@ def _reference_distance(summary: pd.DataFrame, reference: str) -> Table:
 
 
 def _scores(summary: pd.DataFrame) -> Table:
-    classes = of_classes(summary)
-    more = ("accuracy",) if classes else ("CRPS", "covered, %", "95 % width")
-    table = new_table("Held-out rows", "", "rmse", "log-lik.", "joint", *more)
+    measures = {"rmse": "rmse", "log-lik.": "log_likelihood", "joint": "joint_log_likelihood"}
+    last = ("accuracy", "accuracy", 3) if of_classes(summary) else ("CRPS", "crps", 2)
+    table = new_table("Held-out rows", "", *measures, last[0])
+    for method, region, row in _held_out(summary):
+        scores = [short(value(row, f"{measure}_{region}")) for measure in measures.values()]
+        table.add_row(method, region, *scores, short(value(row, f"{last[1]}_{region}"), last[2]))
+    return table
+
+
+def _intervals(summary: pd.DataFrame) -> Table:
+    headings = [f"{percent} %" for percent in _PERCENTS]
+    table = new_table("Held-out rows inside central intervals, in %", "", *headings, f"{headings[-1]} width")
+    for method, region, row in _held_out(summary):
+        covered = [100 * value(row, f"coverage_{percent}_{region}") for percent in _PERCENTS]
+        width = value(row, f"width_{_PERCENTS[-1]}_{region}")
+        table.add_row(method, region, *(short(share, 3) for share in covered), short(width))
+    return table
+
+
+def _held_out(summary: pd.DataFrame) -> Iterator[tuple[str, str, pd.Series[float]]]:
+    """Yield each method's row for each region with held-out rows; the method is named with its first region."""
     for _, row in summary.iterrows():
         regions = [region for region in REGIONS if not math.isnan(value(row, f"rmse_{region}"))]
-        for region in regions:
-            scores = [value(row, f"{score}_{region}") for score in ("rmse", "log_likelihood", "joint_log_likelihood")]
-            texts = [short(score) for score in scores]
-            if classes:
-                texts.append(short(value(row, f"accuracy_{region}"), 3))
-            else:
-                covered = [100 * value(row, f"coverage_{percent}_{region}") for percent in _PERCENTS]
-                percents = " ".join("-" if math.isnan(share) else f"{share:.0f}" for share in covered)
-                texts += [short(value(row, f"crps_{region}")), percents, short(value(row, f"width_95_{region}"))]
-            table.add_row(row["method"] if region == regions[0] else "", region, *texts)
-    return table
+        for position, region in enumerate(regions):
+            yield "" if position else str(row["method"]), region, row
 
 
 def _cost(summary: pd.DataFrame) -> Table:
@@ -251,11 +260,11 @@ def with_interval(row: pd.Series[float], name: str, separator: str = " ", digits
 def short(number: float, digits: int = 2) -> str:
     """Return a number as text with so many significant digits, or as a whole number if it is larger.
 
-    Numbers below 0.001 have an exponent. NaN is a dash.
+    Numbers below 0.001 and from a million on have an exponent. NaN is a dash.
     """
     if math.isnan(number):
         return "-"
-    if 0 < abs(number) < 1e-3:
+    if 0 < abs(number) < 1e-3 or 1e6 <= abs(number) < math.inf:
         mantissa, exponent = f"{number:.{digits - 1}e}".split("e")
         return f"{float(mantissa):g}e{int(exponent)}"
     text = f"{number:.{digits}g}"

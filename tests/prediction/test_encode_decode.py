@@ -1,15 +1,14 @@
-"""Codes of images and images of codes, how they spread, and how far apart the classes are among them."""
+"""Codes of images and images of codes against NumPy, and the variance of reconstructions."""
 
 from __future__ import annotations
 
 import by_hand
 import numpy as np
 import pytest
+from autoencoders_by_hand import BUILDERS, N, X, build, latents_of, mean_weights, network_of, through
 from scipy.special import expit
 from scipy.stats import norm
-from autoencoders_by_hand import BUILDERS, N, X, build, latents_of, mean_weights, network_of, through
 
-from variational_bnn.evaluation.separability import active_units, confusion, most_confused, silhouette, vote
 from variational_bnn.models.likelihoods import MixtureNormal, Normal
 from variational_bnn.prediction.bounds import decode, encode
 from variational_bnn.prediction.predict import predict
@@ -71,7 +70,7 @@ def test_a_grid_is_decoded_by_draws_that_serve_all_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "settings", "spreads"),
+    ("kind", "settings", "varies"),
     [
         ("ae", {}, False),
         ("vae", {}, True),
@@ -79,11 +78,11 @@ def test_a_grid_is_decoded_by_draws_that_serve_all_of_it() -> None:
         ("vae", {"weights": "flipout"}, True),
     ],
 )
-def test_reconstructions_spread_where_something_is_random(kind: str, settings: dict[str, str], spreads: bool) -> None:
+def test_reconstructions_vary_where_something_is_random(kind: str, settings: dict[str, str], varies: bool) -> None:
     predictive = predict(build(kind, network_of(), **settings), X, num_samples=20)
     assert predictive.mean.shape == (N, 6)
-    assert (predictive.epistemic_variance > 1e-6).all() == spreads
-    assert (predictive.epistemic_variance == 0).all() == (not spreads)
+    assert (predictive.epistemic_variance > 1e-6).all() == varies
+    assert (predictive.epistemic_variance == 0).all() == (not varies)
 
 
 @pytest.mark.parametrize("shape", [(12,), (2, 3, 2)])
@@ -95,45 +94,3 @@ def test_images_of_any_shape(shape: tuple[int, ...], likelihood: Normal | Mixtur
     assert encode(model, x).shape == (4, 3)
     assert decode(model, np.zeros((5, 3))).shape == (5, *shape)
     assert model(x.astype(np.float32)).log_prob(x.astype(np.float32)).shape == (4,)
-
-
-def test_the_vote_is_that_of_most_of_ten_neighbours() -> None:
-    rng = np.random.default_rng(0)
-    centres = np.array([[0.0, 0.0], [5.0, 0.0], [0.0, 5.0]])
-    labels = np.repeat([3, 7, 8], 40)
-    codes = centres[np.repeat([0, 1, 2], 40)] + 0.3 * rng.normal(size=(120, 2))
-    np.testing.assert_array_equal(vote(codes, labels, centres), [3, 7, 8])
-    line, sides = np.arange(20.0)[:, None], np.repeat([1, 2], [6, 14])
-    np.testing.assert_array_equal(vote(line, sides, np.array([[-1.0], [2.6], [19.0]])), [1, 1, 2])
-    np.testing.assert_array_equal(vote(line, np.repeat([1, 2], [4, 16]), np.array([[-1.0]])), [2])
-    np.testing.assert_array_equal(vote(line[:3], np.array([1, 2, 2]), np.array([[0.0]])), [2])
-    shuffled = vote(codes, rng.permutation(labels), codes)
-    assert (shuffled == labels).mean() < 0.75 < (vote(codes, labels, codes) == labels).mean() == 1.0
-
-
-def test_the_silhouette_of_four_points_by_hand() -> None:
-    codes, labels = np.array([[0.0], [1.0], [4.0], [5.0]]), np.array([0, 0, 1, 1])
-    assert silhouette(codes, labels) == pytest.approx((3.5 / 4.5 + 2.5 / 3.5) / 2)
-    assert silhouette(codes, labels[[0, 2, 1, 3]]) == pytest.approx((-1 / 4 - 2 / 4) / 2)
-    assert silhouette(codes * [[0], [0], [1], [0.8]], labels) == 1.0
-    assert np.isnan(silhouette(codes, np.zeros(4, int)))
-    assert np.isnan(silhouette(codes, np.arange(4)))
-
-
-def test_active_units_are_those_whose_mean_varies_by_more_than_a_hundredth() -> None:
-    sides = np.array([-1.0, 1.0] * 10)[:, None]
-    codes = sides * [0.0999, 0.1001, 0.0, 3.0] + [0.0, 0.0, 5.0, 1.0]
-    assert active_units(codes) == 2
-    assert active_units(codes[:, :1]) == 0
-
-
-def test_the_most_confused_are_taken_for_each_other_most_often() -> None:
-    labels = np.array([4, 4, 4, 4, 9, 9, 1, 1, 1, 1])
-    voted = np.array([9, 4, 4, 1, 4, 9, 4, 1, 1, 1])
-    assert confusion(labels, voted, (4, 9)) == 2 / 6
-    assert confusion(labels, voted, (1, 4)) == 2 / 8
-    assert confusion(labels, voted, (1, 9)) == 0
-    assert most_confused(labels, voted) == (4, 9)
-    assert confusion(labels, labels, (4, 9)) == 0
-    assert most_confused(labels[:4], voted[:4]) is None
-    assert confusion(labels, np.where(labels == 4, 9, 4), (4, 9)) == 1
