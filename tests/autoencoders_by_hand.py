@@ -10,13 +10,22 @@ import numpy as np
 from variational_bnn.base import Likelihood, Network
 from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
 from variational_bnn.models.builders.autoencoders import build_autoencoder, build_variational_autoencoder
-from variational_bnn.models.likelihoods import Bernoulli
+from variational_bnn.models.likelihoods import Bernoulli, MixtureNormal, Normal
 from variational_bnn.models.losses import negative_log_likelihood
 
 N, SHAPE = 25, (3, 2)
 X = np.random.default_rng(0).choice([0.0, 0.3, 1.0], size=(N, *SHAPE)).astype(np.float32)
+LIKELIHOODS = {
+    "bernoulli": Bernoulli(),
+    "heteroscedastic": Normal(),
+    "learned": Normal(scale="learned"),
+    "known": Normal(scale=0.7),
+    "mixture": MixtureNormal(num_components=3),
+}
+WEIGHTS = ("point", *by_hand.ESTIMATORS)
 BUILDERS = {"ae": build_autoencoder, "vae": build_variational_autoencoder}
 LATENT_SHIFT = np.log(np.expm1(1.0))  # So that the latents' scale starts about at 1.
+REL = 1e-4  # Posterior standard deviations of 1e-5 leave that much noise in the nll.
 Terms = dict[str, float]
 
 
@@ -25,10 +34,14 @@ def network_of(likelihood: Likelihood | None = None, **fields: Any) -> Autoencod
     return AutoencoderNetwork(likelihood=likelihood or Bernoulli(), **{**settings, **fields})
 
 
-def build(kind: str, network: AutoencoderNetwork, optimizer: Any = "sgd", **settings: Any) -> Any:
-    """A compiled model whose variables are all over the place."""
+def build(
+    kind: str, network: AutoencoderNetwork, optimizer: Any = "sgd", *, quiet: bool = False, **settings: Any
+) -> Any:
+    """A compiled model of scattered variables; if it is quiet, its draws are nearly their means, which NumPy knows."""
     model = BUILDERS[kind](network, N, seed=0, **settings)
     by_hand.spread(model)
+    if quiet:
+        by_hand.quieten(model)
     model.compile(optimizer, loss=negative_log_likelihood)
     return model
 
@@ -98,3 +111,10 @@ def terms_of(kind: str, model: Any, network: AutoencoderNetwork, x: by_hand.Arra
         terms["kl_weights"] = weights
     outputs = through(model, network, "decoder", code, mean_weights)
     return {"nll": pixels_nll(model, network, outputs, x).mean(), **terms}
+
+
+def logs_of(terms: Terms, kl_weight: float = 1.0) -> Terms:
+    """What Keras must show: the sum of all, and the KLs apart if there are two kinds."""
+    kl = terms.get("kl_latents", 0.0) + terms.get("kl_weights", 0.0)
+    shown = terms if len(terms) == 3 else {"nll": terms["nll"]}
+    return {"loss": terms["nll"] + kl_weight * kl, **shown, "kl": kl}

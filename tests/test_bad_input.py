@@ -1,4 +1,4 @@
-"""What cannot be is refused in one line that says what was wanted and what came, and nothing is left behind."""
+"""What cannot be is named in one line that says what must be and what came, and nothing is left behind."""
 
 from __future__ import annotations
 
@@ -13,20 +13,23 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from variational_bnn.base import Dataset, Network, Training
+from variational_bnn.base import Dataset, Network
 from variational_bnn.cli import commands
 from variational_bnn.datasets import lecture, load, read_csv, uci
 from variational_bnn.evaluation.split import split
 from variational_bnn.experiments.compare import compare, default_network
 from variational_bnn.experiments.comparison import Comparison
+from variational_bnn.methods.linear import LinearRegression
+from variational_bnn.methods.output import OutputVariation
 from variational_bnn.models.builders.weights import build_weight_variation
 from variational_bnn.models.likelihoods import Normal
 
-QUICK: dict[str, Any] = {"training": Training(steps=2), "num_samples": 2, "progress": False}
+QUIET: dict[str, Any] = {"num_samples": 2, "progress": False}
+LINEAR = ["--methods", "linear", "--seeds", "1", "--samples", "2"]
 GOOD = "a,b,y\n1,2,3\n2,3,5\n3,5,8\n4,4,9\n"
 
 
-def _refused(message: str, *arguments: str | Path) -> None:
+def _assert_error(message: str, *arguments: str | Path) -> None:
     """The command ends with status 2 and this as all that it says."""
     done = CliRunner().invoke(commands, [str(argument) for argument in arguments])
     assert done.exit_code == 2, done.output
@@ -66,7 +69,7 @@ def test_a_bad_table(case: str, tmp_path: Path) -> None:
     path.write_text(text)
     with pytest.raises(ValueError, match=re.escape(message)):
         read_csv(path, target)
-    _refused(message, "compare", "--data", path, "--target", target, "--out", tmp_path / "out")
+    _assert_error(message, "compare", "--data", path, "--target", target, "--out", tmp_path / "out")
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -106,7 +109,11 @@ NAMES_AND_NUMBERS: dict[str, tuple[list[str], Callable[[], Any], str]] = {
     "no method": (["--methods", ""], lambda: compare(lecture(), methods=[""]), "unknown method ''; known:"),
     "activation": (["--activation", "step"], lambda: _network(activation="step"), "unknown activation 'step'; known: "),
     "seeds": (["--seeds", "0"], lambda: compare(lecture(), seeds=range(0)), "got"),
-    "steps": (["--steps", "0"], lambda: Training(steps=0), "steps must be a whole number >= 1, got 0"),
+    "steps": (
+        ["--set", "output.steps=0"],
+        lambda: OutputVariation(steps=0),
+        "steps must be a whole number >= 1, got 0",
+    ),
     "samples": (["--samples", "0"], lambda: compare(lecture(), num_samples=0), "num_samples must be a whole number"),
     "workers": (["--workers", "0"], lambda: compare(lecture(), workers=0), "workers must be a whole number >= 1"),
     "noise": (["--noise", "-1"], lambda: Normal(scale=-1), "scale must be None, 'learned' or a number > 0, got -1"),
@@ -124,7 +131,7 @@ def test_bad_names_and_numbers(case: str, tmp_path: Path) -> None:
     options, call, message = NAMES_AND_NUMBERS[case]
     with pytest.raises(ValueError, match=re.escape(message)):
         call()
-    _refused(message, "compare", *options, "--out", tmp_path / "out")
+    _assert_error(message, "compare", *options, "--out", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -134,19 +141,36 @@ def test_bad_names_and_numbers(case: str, tmp_path: Path) -> None:
         (["--seeds", "0"], "--seeds must be >= 1, got 0"),
         (["--noise", "foo"], "--noise must be heteroscedastic, learned or a number, got 'foo'"),
         (["--hidden-units", "4,a"], "--hidden-units must be whole numbers with commas, got '4,a'"),
-        (["--steps", "many"], "'many' is not a valid integer"),
+        (["--seeds", "many"], "'many' is not a valid integer"),
+        (["--set", "output.steps"], "--set must be METHOD.SETTING=VALUE, got 'output.steps'"),
+        (["--set", "steps=3"], "--set must be METHOD.SETTING=VALUE, got 'steps=3'"),
+        (["--set", ""], "--set must be METHOD.SETTING=VALUE, got ''"),
+        (["--set", "hmc.draws=3"], "unknown method in --set 'hmc'; known: output, flipout, hidden"),
+        (["--set", "output.draws=3"], "unknown setting 'draws' of output; known: standardise, steps, batch_size, "),
+        (["--set", "*.draws=3"], "unknown setting 'draws' of *; known: standardise, steps, batch_size, "),
+        (["--set", "output.=3"], "unknown setting '' of output; known: "),
+        (["--set", "output.steps=many"], "steps must be a whole number >= 1, got 'many'"),
+        (["--set", "output.steps=2.5"], "steps must be a whole number >= 1, got 2.5"),
+        (["--set", "output.steps=[3]"], "steps must be a whole number >= 1, got [3]"),
+        (["--set", "output.steps="], "steps must be a whole number >= 1, got ''"),
+        (["--set", "*.learning_rate=NaN"], "learning_rate must be > 0, got nan"),
+        (["--set", "*.schedule=linear"], "unknown schedule 'linear'; known: cosine, constant"),
+        (["--set", "*.standardise=no"], "standardise must be True or False, got 'no'"),
+        (["--steps", "20"], "No such option"),
         (["--colour", "red"], "No such option"),
     ],
 )
 def test_what_only_the_command_line_can_get_wrong(options: list[str], message: str, tmp_path: Path) -> None:
-    _refused(message, "compare", *options, "--out", tmp_path / "out")
+    _assert_error(message, "compare", *options, "--out", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_without_a_target_and_a_command_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text(GOOD)
-    _refused("needs a target; columns: a, b, y", "compare", "--data", tmp_path / "table.csv", "--out", tmp_path / "out")
-    _refused("No such command 'fit'", "fit")
+    _assert_error(
+        "needs a target; columns: a, b, y", "compare", "--data", tmp_path / "table.csv", "--out", tmp_path / "out"
+    )
+    _assert_error("No such command 'fit'", "fit")
     assert [path.name for path in tmp_path.iterdir()] == ["table.csv"]
 
 
@@ -159,7 +183,7 @@ def test_names_that_only_the_api_takes() -> None:
         compare(lecture(), network=_network(input_shape=(2,)))
     with pytest.raises(ValueError, match="seed must be a whole number >= 0, got -1"):
         compare(lecture(), seeds=[-1])
-    with pytest.raises(ValueError, match="at least one method and one seed are wanted"):
+    with pytest.raises(ValueError, match="methods must hold at least one method, got none"):
         compare(lecture(), methods=[])
 
 
@@ -168,65 +192,84 @@ def test_a_place_that_cannot_be_written(place: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     out = place.format(tmp_path)
     with pytest.raises(ValueError, match=f"cannot use {out}: "):
-        compare(lecture(), methods=["output"], seeds=[0], directory=out, **QUICK)
-    _refused(f"cannot use {out}: ", "compare", "--steps", "2", "--seeds", "1", "--out", out)
+        compare(lecture(), methods=["linear"], seeds=[0], directory=out, **QUIET)
+    _assert_error(f"cannot use {out}: ", "compare", *LINEAR, "--out", out)
     assert _tree(tmp_path) == {"file": b"mine"}
 
 
-def test_a_directory_that_is_not_from_here_or_of_another_run(tmp_path: Path) -> None:
-    foreign, other = tmp_path / "foreign", tmp_path / "other"
-    foreign.mkdir()
-    (foreign / "results.csv").write_text("a,b\n1,2\n")
-    compare(lecture(), methods=["output"], seeds=[0], directory=other, **QUICK)
+def test_a_directory_of_somebody_elses_or_of_another_comparison(tmp_path: Path) -> None:
+    another, other = tmp_path / "another", tmp_path / "other"
+    another.mkdir()
+    (another / "results.csv").write_text("a,b\n1,2\n")
+    compare(lecture(), methods={"linear": LinearRegression()}, seeds=[0], directory=other, **QUIET)
     before = _tree(tmp_path)
-    options = ["compare", "--methods", "output", "--seeds", "1"]
-    _refused("holds results.csv but no settings.json: it is not from here", *options, "--out", foreign)
-    _refused("holds other settings: training.steps is 2 there, 3 here", *options, "--steps", "3", "--out", other)
+    message = "holds results.csv but no settings.json: it is not a results directory of this package"
+    _assert_error(message, "compare", *LINEAR, "--out", another)
+    message = "holds other settings: methods.linear.standardise is true there, false here"
+    _assert_error(message, "compare", *LINEAR, "--set", "linear.standardise=false", "--out", other)
     assert _tree(tmp_path) == before
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("finished")
-    compare(lecture(), methods=["output"], seeds=[0], directory=directory, **QUICK)
+    compare(lecture(), methods=["linear"], seeds=[0], directory=directory, **QUIET)
     return directory
 
 
-SPOILT: dict[str, Callable[[Path], Any]] = {
+def _run(directory: Path) -> Path:
+    (run,) = (directory / "runs").iterdir()
+    return run
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-20])
+
+
+DAMAGES: dict[str, Callable[[Path], Any]] = {
     "missing": shutil.rmtree,
     "no settings": lambda d: (d / "settings.json").unlink(),
-    "no rows": lambda d: (d / "results.csv").unlink(),
-    "no predictions": lambda d: shutil.rmtree(d / "predictions"),
-    "foreign rows": lambda d: (d / "results.csv").write_text("a,b\n1,2\n"),
-    "foreign settings": lambda d: (d / "settings.json").write_text("[1]"),
-    "truncated settings": lambda d: (d / "settings.json").write_text((d / "settings.json").read_text()[:40]),
-    "truncated rows": lambda d: (d / "results.csv").write_text((d / "results.csv").read_text()[:-20]),
-    "lost predictions": lambda d: [p.write_text(p.read_text()[:-500]) for p in (d / "predictions").iterdir()],
-    "no text": lambda d: (d / "results.csv").write_bytes(b"\xff\xfe\x00"),
+    "settings of something else": lambda d: (d / "settings.json").write_text("[1]"),
+    "half the settings": lambda d: (d / "settings.json").write_text((d / "settings.json").read_text()[:40]),
+    "no data": lambda d: (d / "data.csv").unlink(),
+    "no rows": lambda d: (_run(d) / "rows.csv").unlink(),
+    "no description of the run": lambda d: (_run(d) / "run.json").unlink(),
+    "other rows": lambda d: (_run(d) / "rows.csv").write_text("a,b\n1,2\n"),
+    "half the rows": lambda d: _cut(_run(d) / "rows.csv"),
+    "half the predictions": lambda d: _cut(_run(d) / "predictions.csv"),
+    "half the arrays": lambda d: _cut(_run(d) / "arrays.npz"),
+    "no text": lambda d: (_run(d) / "run.json").write_bytes(b"\xff\xfe\x00"),
 }
 
 
-@pytest.mark.parametrize("case", SPOILT)
+@pytest.mark.parametrize("case", DAMAGES)
 def test_a_directory_that_cannot_be_drawn(case: str, finished: Path, tmp_path: Path) -> None:
     directory = tmp_path / "d"
     shutil.copytree(finished, directory)
-    SPOILT[case](directory)
+    DAMAGES[case](directory)
     before = _tree(tmp_path)
     with pytest.raises(ValueError, match=str(directory)):
         Comparison.read(directory)
-    _refused(str(directory), "plot", directory)
+    _assert_error(str(directory), "plot", directory)
     assert _tree(tmp_path) == before
 
 
+def test_the_table_of_all_rows_is_not_read_and_comes_again(finished: Path, tmp_path: Path) -> None:
+    shutil.copytree(finished, tmp_path / "d")
+    (tmp_path / "d" / "results.csv").unlink()
+    Comparison.read(tmp_path / "d").save(tmp_path / "d")
+    assert (tmp_path / "d" / "results.csv").read_bytes() == (finished / "results.csv").read_bytes()
+
+
 def test_a_directory_of_settings_alone_has_nothing_to_draw(finished: Path, tmp_path: Path) -> None:
-    """As a run leaves it that was stopped before its first cell was finished."""
+    """As a comparison leaves it that was stopped before its first run was finished."""
     directory = tmp_path / "d"
     shutil.copytree(finished, directory)
-    (directory / "results.csv").write_text((finished / "results.csv").read_text().splitlines(keepends=True)[0])
+    shutil.rmtree(directory / "runs")
     before = _tree(tmp_path)
-    with pytest.raises(ValueError, match="no finished cells"):
+    with pytest.raises(ValueError, match="no finished runs"):
         Comparison.read(directory).plot()
-    _refused("holds no finished cells", "plot", directory)
+    _assert_error("holds no finished runs", "plot", directory)
     assert _tree(tmp_path) == before
 
 
@@ -236,20 +279,25 @@ def test_a_directory_of_settings_alone_has_nothing_to_draw(finished: Path, tmp_p
         ({"seeds": 5}, ValueError, "seeds must be a sequence, got 5"),
         ({"seeds": [1.7]}, ValueError, "seed must be a whole number >= 0, got 1.7"),
         ({"seeds": [2**63]}, ValueError, "seed must be below 2^63, got 9223372036854775808"),
-        ({"methods": "output"}, ValueError, "methods must be a sequence, got 'output'"),
+        ({"methods": "output"}, ValueError, "methods must be a sequence or a mapping, got 'output'"),
         ({"network": {"hidden_units": (5,)}}, TypeError, "network must be a Network, got dict"),
-        ({"training": {"steps": 5}}, ValueError, "training must be a Training, got dict"),
-        ({"network": _network(hidden_units=())}, ValueError, "method 'hidden' needs hidden units, got none"),
+        ({"methods": {"output": {"steps": 5}}}, TypeError, "a method must be a name or have the methods `fit` and"),
+        ({"num_samples": 1}, ValueError, "num_samples must be at least 2 for a variance, got 1"),
+        (
+            {"network": _network(hidden_units=())},
+            ValueError,
+            "method 'hidden' does not support this: it needs hidden units",
+        ),
     ],
 )
 def test_what_cannot_be_compared(settings: Any, error: type[Exception], message: str, tmp_path: Path) -> None:
     with pytest.raises(error, match=re.escape(message)):
-        compare(lecture(), directory=tmp_path / "out", **{**QUICK, **settings})
+        compare(lecture(), directory=tmp_path / "out", **{**QUIET, **settings})
     assert list(tmp_path.iterdir()) == []
 
 
-def test_hidden_units_without_any_are_refused_before_anything_is_written(tmp_path: Path) -> None:
-    _refused("method 'hidden' needs hidden units", "compare", "--hidden-units", "", "--out", tmp_path / "out")
+def test_hidden_units_without_any_are_named_before_anything_is_written(tmp_path: Path) -> None:
+    _assert_error("method 'hidden' does not support this: ", "compare", "--hidden-units", "", "--out", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -1,4 +1,4 @@
-"""Between two clusters (Foong et al. 2020, arXiv 1909.00719): which posteriors are uncertain there, and which are not."""
+"""Between two clusters (Foong et al. 2020, arXiv 1909.00719): which posteriors are uncertain there, which are not."""
 
 from __future__ import annotations
 

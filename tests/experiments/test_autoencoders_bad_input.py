@@ -115,7 +115,7 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     "a class as pixels": (
         lambda: AutoencoderNetwork(image_shape=(1,), likelihood=Categorical(num_classes=3)),
         ValueError,
-        "likelihood must be of pixels, such as Bernoulli(), got Categorical(num_classes=3)",
+        "likelihood must be one of pixels, such as Bernoulli(), got Categorical(num_classes=3)",
     ),
     "no KL weight": (
         lambda: build_variational_autoencoder(NETWORK, 40, kl_weight=None),  # type: ignore[arg-type]
@@ -139,6 +139,11 @@ BAD: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
     ),
     "a network of tables": (
         lambda: build_autoencoder(Network(input_shape=(6,), output_size=6, likelihood=Bernoulli()), 40),  # type: ignore[arg-type]
+        TypeError,
+        "network must be an AutoencoderNetwork, got Network",
+    ),
+    "a network of tables for a comparison": (
+        lambda: compare_autoencoders(IMAGES, network=Network(input_shape=(6,), output_size=6, likelihood=Bernoulli())),  # type: ignore[arg-type]
         TypeError,
         "network must be an AutoencoderNetwork, got Network",
     ),

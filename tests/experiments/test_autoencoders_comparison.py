@@ -15,8 +15,9 @@ import pytest
 import tf_keras
 from patterns import NETWORK, patterns
 
-from variational_bnn.experiments.autoencoder_comparison import AutoencoderComparison, compare_autoencoders
-from variational_bnn.experiments.autoencoders import AUTOENCODER_COLUMNS
+from variational_bnn.experiments.autoencoder_comparison import AutoencoderComparison
+from variational_bnn.experiments.autoencoder_result import AUTOENCODER_COLUMNS
+from variational_bnn.experiments.compare_autoencoders import compare_autoencoders
 from variational_bnn.experiments.run import Outcome
 from variational_bnn.experiments.store import Store
 from variational_bnn.methods.autoencoders import AUTOENCODERS, Autoencoder
@@ -130,12 +131,17 @@ def test_figures_are_drawn_and_saved_elsewhere_too(ran: Any, tmp_path: Path) -> 
 
 
 def test_finished_runs_are_not_executed_again_and_further_models_are_added(ran: Any, tmp_path: Path) -> None:
-    comparison, _ = ran
-    _only(comparison, "ae", "vae").save(tmp_path / "out")
-    again = compare_autoencoders(IMAGES, models=QUICK | {"ae2": QUICK["ae"]}, directory=tmp_path / "out", **QUIET)
-    assert again.results["model"].tolist() == [*AUTOENCODERS, "ae2"]
-    clocks = pd.DataFrame({"first": comparison.results["fit_seconds"], "again": again.results["fit_seconds"][:4]})
-    assert (clocks["first"] == clocks["again"]).tolist() == [True, True, False, False]
+    first = _only(ran[0], "ae", "vae")
+    first.save(tmp_path / "out")
+    models = {"vae": QUICK["vae"], "ae2": QUICK["ae"], "ae": QUICK["ae"]}
+    again = compare_autoencoders(IMAGES, models=models, directory=tmp_path / "out", **QUIET).results
+    assert again["model"].tolist() == ["vae", "ae2", "ae"]
+    clocks = {
+        table: dict(zip(rows["model"], rows["fit_seconds"], strict=True))
+        for table, rows in (("first", first.results), ("again", again))
+    }
+    assert [clocks["again"][name] for name in ("ae", "vae")] == [clocks["first"][name] for name in ("ae", "vae")]
+    assert clocks["again"]["ae2"] != clocks["first"]["ae"]
     assert AutoencoderComparison.read(tmp_path / "out").settings["methods"]["ae2"]["epochs"] == 2
 
 
@@ -222,33 +228,32 @@ def test_few_images_are_trained_on_for_as_many_steps_as_many(ran: Any) -> None:
     }
 
 
-def _copied(comparison: AutoencoderComparison, out: Path, images: Any, outcomes: Any, **settings: Any) -> None:
-    """A directory with other contents whose files are as they were written."""
-    store = Store(directory=out, kind=settings.pop("kind", "autoencoders"), columns={"rows": AUTOENCODER_COLUMNS})
-    store.prepare({**comparison.settings, **settings}, tables={}, arrays={"images": images})
+def _write(out: Path, settings: Any, images: Any, outcomes: Any, kind: str = "autoencoders") -> None:
+    """Write a directory with other contents, whose files are as they were written."""
+    store = Store(directory=out, kind=kind, columns={"rows": AUTOENCODER_COLUMNS})
+    store.prepare(settings, tables={}, arrays={"images": images})
     for key, outcome in outcomes.items():
         store.save(key, outcome)
 
 
 def test_a_directory_that_lacks_what_the_figures_need_is_not_read(ran: Any, tmp_path: Path) -> None:
     comparison = ran[0]
-    images, vae = dict(comparison.images), comparison.outcomes["vae", 0]
+    settings, images, vae = comparison.settings, dict(comparison.images), comparison.outcomes["vae", 0]
 
     def without(name: str) -> dict[Any, Outcome]:
         arrays = {own: array for own, array in vae.arrays.items() if own != name}
         return {("vae", 0): dataclasses.replace(vae, arrays=arrays)}
 
     fewer = {name: array for name, array in images.items() if name != "apart"}
-    changes: dict[str, tuple[Any, Any, dict[str, Any]]] = {
-        "it does not describe the images": (images, {}, {"images": {"name": "patterns"}}),
-        "must hold a comparison of autoencoders, got one of tables": (images, {}, {"kind": "tables"}),
-        "lacks the arrays apart": (fewer, {}, {}),
-        "vae, seed 0 lacks the arrays codes": (images, without("codes"), {}),
-        "vae, seed 0 lacks the arrays history_nll": (images, without("history_nll"), {}),
+    changes: dict[str, tuple[Any, ...]] = {
+        "it does not describe the images": ({**settings, "images": {"name": "patterns"}}, images, {}),
+        "must hold a comparison of autoencoders, got one of tables": (settings, images, {}, "tables"),
+        "lacks the arrays apart": (settings, fewer, {}),
+        "vae, seed 0 lacks the arrays codes": (settings, images, without("codes")),
+        "vae, seed 0 lacks the arrays history_nll": (settings, images, without("history_nll")),
     }
-    for number, (message, (arrays, outcomes, settings)) in enumerate(changes.items()):
-        settings = {"kind": "autoencoders", **settings}
-        _copied(comparison, tmp_path / str(number), arrays, outcomes, **settings)
+    for number, (message, contents) in enumerate(changes.items()):
+        _write(tmp_path / str(number), *contents)
         with pytest.raises(ValueError, match=re.escape(message)) as caught:
             AutoencoderComparison.read(tmp_path / str(number))
         assert "\n" not in str(caught.value)
@@ -258,8 +263,12 @@ def test_rows_of_another_version_are_read_and_drawn(ran: Any, tmp_path: Path) ->
     comparison = ran[0]
     vae = comparison.outcomes["vae", 0]
     rows = vae.rows.drop(columns="silhouette").assign(ssim=0.5)
-    outcomes = {("vae", 0): dataclasses.replace(vae, rows=rows)}
-    _copied(comparison, tmp_path / "old", dict(comparison.images), outcomes)
+    _write(
+        tmp_path / "old",
+        comparison.settings,
+        dict(comparison.images),
+        {("vae", 0): dataclasses.replace(vae, rows=rows)},
+    )
     read = AutoencoderComparison.read(tmp_path / "old")
     assert read.results["silhouette"].isna().all()
     assert read.results["ssim"].tolist() == [0.5]

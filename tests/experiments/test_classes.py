@@ -20,10 +20,8 @@ from variational_bnn.evaluation.split import split
 from variational_bnn.experiments.compare import compare, default_network
 from variational_bnn.experiments.comparison import Comparison
 from variational_bnn.methods.output import OutputVariation
-from variational_bnn.methods.prior import Prior
 from variational_bnn.methods.weights import Flipout
 from variational_bnn.models.likelihoods import Bernoulli, Categorical, MixtureNormal, Normal
-from variational_bnn.prediction.epistemic import measure_epistemic_variance
 
 NAMES = ("ash", "birch", "oak")
 QUIET: dict[str, Any] = {"num_samples": 40, "progress": False}
@@ -184,15 +182,6 @@ def test_text_and_numbers_that_are_said_to_be_classes_are_the_same(table: Path, 
     pd.testing.assert_frame_equal(*(table.drop(columns=[*CLOCKS, "dataset"]) for table in rows), check_exact=True)
 
 
-def test_the_epistemic_variance_of_a_model_of_ones_own_is_measured() -> None:
-    trees = _dataset()
-    model = Prior().fit(trees, default_network(trees), 0).model
-    report = measure_epistemic_variance(model, trees, num_samples=50)
-    assert all(0 < variance < 0.25 for variance in report.epistemic_variance.values())
-    with pytest.raises(ValueError, match="the model must have 4 outputs, got 3"):
-        measure_epistemic_variance(model, dataclasses.replace(trees, class_names=(*NAMES, "yew")), num_samples=5)
-
-
 def test_entropies_have_a_figure_and_quantiles_of_classes_have_none(compared: tuple[Comparison, Path]) -> None:
     assert set(compared[0].plot()) == {"regions", "distance", "entropy"}
 
@@ -219,7 +208,7 @@ def test_the_command_prints_the_measures_of_classes(table: Path, tmp_path: Path)
             ["--methods", "linear"],
             "method 'linear' does not support this: it needs a Normal likelihood, got Categorical(num_classes=3)",
         ),
-        (["--target", "a", "--classes"], "target 'a' has 150 classes in 150 rows"),
+        (["--target", "a", "--classes"], "target 'a' must have at most half as many classes as rows, got 150 classes"),
         (["--data", "lecture", "--classes"], "dataset 'lecture' has its own target, got 'tree'"),
     ],
 )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 import tf_keras
+from matplotlib.text import Text
 from quick_methods import Line, Noting
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF
@@ -54,7 +55,7 @@ class GaussianProcess:
 
 def build(num_examples: int, seed: int) -> tf_keras.Model:
     layers = [tf_keras.Input((1,)), tf_keras.layers.Dense(8, "relu"), tf_keras.layers.Dropout(0.2)]
-    model = tf_keras.Sequential([*layers, tf_keras.layers.Dense(1)])
+    model = tf_keras.Sequential([*layers, tf_keras.layers.Dense(1)], name="mine")
     model.compile("adam", loss="mse")
     return model
 
@@ -86,8 +87,8 @@ def test_it_is_in_the_table_the_figures_and_the_distances_to_the_reference(ran: 
         assert table.loc["gp", f"wasserstein_{region}"] > table.loc["linear", f"wasserstein_{region}"]
     figures = comparison.plot()
     assert set(figures) == {"regions", "distance", "bands", "reference", "reference_distance"}
-    titles = {axes.get_title() for axes in figures["bands"].axes}
-    assert any("gp" in title for title in titles), titles
+    for figure in figures.values():
+        assert "gp" in {text.get_text() for text in figure.findobj(Text)}
 
 
 def test_its_rows_are_what_its_posterior_says(ran: Any) -> None:
@@ -113,13 +114,14 @@ def test_a_keras_model_is_trained_anew_for_each_seed_and_a_trained_one_is_measur
 
 
 def test_the_workers_rows_are_those_of_this_process(ran: Any) -> None:
+    """To the bit where TensorFlow computes; NumPy's linear algebra rounds otherwise with other numbers of threads."""
     methods = {"keras": vbnn.UntrainedModel(build=build, epochs=2), "gp": GaussianProcess()}
     here = vbnn.compare(DATASET, methods=methods, seeds=[1], **QUIET)
     for table in ("results", "predictions"):
         for name in methods:
             both = [getattr(comparison, table).drop(columns=CLOCKS, errors="ignore") for comparison in (ran[0], here)]
             rows = [each[(each["method"] == name) & (each["seed"] == 1)].reset_index(drop=True) for each in both]
-            pd.testing.assert_frame_equal(*rows, check_exact=True)
+            pd.testing.assert_frame_equal(*rows, check_exact=name == "keras", rtol=1e-6)
 
 
 def test_it_is_kept_read_back_and_not_fitted_again(ran: Any) -> None:

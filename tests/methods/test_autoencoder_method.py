@@ -32,12 +32,12 @@ def test_each_of_the_lectures_autoencoders_is_trained(name: str) -> None:
 
 def test_the_loss_falls_and_other_rates_and_seeds_give_others() -> None:
     """The same seed gives the same losses to the bit."""
-    method = vbnn.Autoencoder(epochs=10, batch_size=4, learning_rate=1e-2)
+    method = vbnn.Autoencoder(epochs=5, batch_size=4, learning_rate=1e-2)
     losses = [
         each.fit(IMAGES, NETWORK, seed)[1]["loss"]
         for each, seed in ((method, 0), (method, 0), (method, 1), (dataclasses.replace(method, learning_rate=1e-3), 0))
     ]
-    assert losses[0][-1] < 0.97 * losses[0][0]
+    assert losses[0][-1] < 0.99 * losses[0][0]
     assert losses[0] == losses[1]
     assert losses[0] != losses[2]
     assert losses[0] != losses[3]

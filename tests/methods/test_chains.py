@@ -150,6 +150,6 @@ def test_the_random_walk_adapts_to_the_acceptance_that_is_best() -> None:
     windows = list(
         vbnn.Metropolis(warmup=1000, draws=200, thinning=1).windows(Problem.of(many, network, standardise=True), 0)
     )
-    assert windows[0].acceptance < 0.05
+    assert windows[0].acceptance < 0.1
     for window in windows[-2:]:
         assert 0.15 < window.acceptance < 0.35

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -29,7 +27,7 @@ def test_the_steps_shrink_by_a_power_of_time_until_the_warm_up_is_over() -> None
 
 def test_it_samples_the_posterior_of_a_linear_network() -> None:
     """Its mean within a tenth and its sds within a tenth of the exact ones; with half of the rows they are not."""
-    method = vbnn.SGLD(steps=500, learning_rate=0.1, chains=8, warmup=500, draws=1000, thinning=5)
+    method = vbnn.SGLD(steps=500, learning_rate=0.1, chains=16, warmup=300, draws=500, thinning=5)
     posterior = method.fit(DATASET, LINE, 0)
     functions = posterior.sample_functions(X, num_samples=8000, seed=0)[..., 0]
     half = vbnn.Dataset(name="half", x=X[:20], y=Y[:20])
@@ -39,12 +37,6 @@ def test_it_samples_the_posterior_of_a_linear_network() -> None:
         off_mean = np.abs(functions.mean(0) - predictive.mean[:, 0]) / sd
         off_sd = np.abs(functions.std(0) / sd - 1)
         assert (max(off_mean.max(), off_sd.max()) < 0.1) == matches
-
-
-def test_nothing_is_rejected() -> None:
-    posterior = vbnn.SGLD(steps=10, chains=2, warmup=1, draws=8, thinning=1).fit(DATASET, LINE, 0)
-    assert math.isnan(posterior.diagnostics.acceptance)
-    assert posterior.diagnostics.trace.shape == (100 + 8, 2)
 
 
 def test_chains_that_diverge_raise() -> None:

@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
+from autoencoders_by_hand import LATENT_SHIFT, REL, SHAPE, N, X, build, logs_of, network_of, terms_of
 from tensorflow_probability import distributions as tfd
-from test_autoencoders_elbo import LATENT_SHIFT, REL, SHAPE, N, X, build, logs_of, network_of, terms_of
 
 from variational_bnn.models.losses import negative_log_likelihood
 from variational_bnn.prediction.audit import audit_elbo

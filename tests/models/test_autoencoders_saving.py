@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
-from test_autoencoders_elbo import BUILDERS, LIKELIHOODS, WEIGHTS, X, build, network_of
+from autoencoders_by_hand import BUILDERS, LIKELIHOODS, WEIGHTS, X, build, network_of
 
 from variational_bnn.models.losses import KLAnnealing, stochastic_layers
 from variational_bnn.models.variational_model import VariationalModel

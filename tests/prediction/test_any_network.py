@@ -1,4 +1,4 @@
-"""Whatever the network, the batch and the seed: finite losses and gradients, promised shapes, equal copies."""
+"""For any network, batch and seed: losses and gradients are finite, shapes as promised, and copies equal."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _rows(network: Network, num_rows: int, seed: int) -> tuple[np.ndarray, np.nd
     batch_size=st.integers(1, 10),
     seed=st.integers(0, 2**32),
 )
-def test_losses_and_gradients_are_finite_and_shapes_as_promised(
+def test_losses_and_gradients_are_finite_shapes_as_promised_and_a_loaded_model_equal(
     network: Network, kind: str, num_rows: int, batch_size: int, seed: int
 ) -> None:
     x, y = _rows(network, num_rows, seed)
@@ -87,14 +87,6 @@ def test_losses_and_gradients_are_finite_and_shapes_as_promised(
     assert (predictive.aleatoric_variance > 0).all()
     assert predictive.log_prob(y).shape == (num_rows,)
 
-
-@FEW
-@given(network=networks(), kind=st.sampled_from(by_hand.KINDS), seed=st.integers(0, 2**32))
-def test_a_loaded_model_is_equal(network: Network, kind: str, seed: int) -> None:
-    x, y = _rows(network, 6, seed)
-    model = by_hand.build(kind, network, 6, seed=seed)
-    model.compile("adam", loss=negative_log_likelihood)
-    model.fit(x, y, verbose=0)
     with tempfile.TemporaryDirectory() as directory:
         model.save(Path(directory, "model.keras"))
         loaded: Any = tf_keras.models.load_model(Path(directory, "model.keras"))
@@ -113,7 +105,7 @@ def test_a_loaded_model_is_equal(network: Network, kind: str, seed: int) -> None
     fewer=st.integers(1, 230),
     seed=st.integers(0, 2**40),
 )
-def test_fewer_draws_are_the_first_of_many(
+def test_fewer_samples_are_the_first_of_many(
     network: Network, kind: str, num_samples: int, fewer: int, seed: int
 ) -> None:
     x, _ = _rows(network, 3, 0)

@@ -42,12 +42,12 @@ def test_codes_of_uncertain_weights_are_means_over_draws_the_same_of_the_same_se
         own = by_hand.posterior(half, layer).values()
         return (loc + scale * rng.normal(size=(draws, 1, *loc.shape)) for loc, scale in own)
 
-    wanted, _ = latents_of(through(model, network, "encoder", np.broadcast_to(FLAT, (draws, *FLAT.shape)), drawn))
-    found = encode(model, X, num_samples=draws)
-    error = wanted.std(axis=0) * np.sqrt(2 / draws)
-    assert (np.abs(found - wanted.mean(axis=0)) < 4.5 * error).all()
+    expected, _ = latents_of(through(model, network, "encoder", np.broadcast_to(FLAT, (draws, *FLAT.shape)), drawn))
+    measured = encode(model, X, num_samples=draws)
+    error = expected.std(axis=0) * np.sqrt(2 / draws)
+    assert (np.abs(measured - expected.mean(axis=0)) < 4.5 * error).all()
     at_the_means = latents_of(through(model, network, "encoder", FLAT, mean_weights))[0]
-    assert (np.abs(found - at_the_means) > 10 * error).any(), "the control: the means' code is another"
+    assert (np.abs(measured - at_the_means) > 10 * error).any(), "the control: the means' code is another"
     for function, values in ((encode, X), (decode, Z)):
         first, again, other = (function(model, values, num_samples=4, seed=seed) for seed in (1, 1, 2))
         np.testing.assert_array_equal(first, again)

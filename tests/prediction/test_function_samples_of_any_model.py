@@ -142,8 +142,8 @@ def test_the_variance_of_latents_has_its_closed_form() -> None:
     model = _with_latents()
     draws = 2000
     variance = 0.25 * (model.layers[-2].kernel.numpy() ** 2).sum()
-    found = predict(model, X, num_samples=draws, seed=0).epistemic_variance
-    assert (np.abs(found / variance - 1) < 4.5 * np.sqrt(2 / draws)).all()
+    measured = predict(model, X, num_samples=draws, seed=0).epistemic_variance
+    assert (np.abs(measured / variance - 1) < 4.5 * np.sqrt(2 / draws)).all()
 
 
 def test_dropout_has_the_variance_of_its_masks() -> None:
@@ -269,8 +269,8 @@ def test_a_model_that_changed_is_sampled_as_it_is() -> None:
     model = tf_keras.Sequential([tf_keras.Input((1,)), dropout])
     for rate in (0.1, 0.5):
         dropout.rate = rate
-        wanted = rate / (1 - rate)
-        np.testing.assert_allclose(predict(model, x, num_samples=4000).epistemic_variance, wanted, rtol=0.2)
+        expected = rate / (1 - rate)
+        np.testing.assert_allclose(predict(model, x, num_samples=4000).epistemic_variance, expected, rtol=0.2)
     model.add(tf_keras.layers.Dense(3))
     assert predict(model, x).mean.shape == (4, 3)
     model.pop()

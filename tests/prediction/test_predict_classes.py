@@ -112,7 +112,7 @@ def test_probabilities_are_the_softmax_of_what_the_network_puts_out(models: dict
 
 
 def test_samples_that_agree_have_exactly_no_mutual_information(case: tuple[Any, str, str, np.ndarray]) -> None:
-    """Others have some, everywhere; rounding leaves none below 0."""
+    """Other samples have some at every row; rounding makes no value negative."""
     model, kind, *_ = case
     predictive = predict(model, X, num_samples=S)
     information = predictive.mutual_information

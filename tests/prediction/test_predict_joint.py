@@ -81,17 +81,17 @@ def test_units_change_joint_densities_by_their_jacobian_and_samples_with_them(mo
     predictive = predict(models["flipout"], X, num_samples=30)
     shift, scale = np.array([3.0, -1.0]), np.array([10.0, 0.5])
     other = predictive.in_units(shift=shift, scale=scale)
-    found = other.joint_log_prob(shift + scale * Y, tau=4)
-    np.testing.assert_allclose(found, predictive.joint_log_prob(Y, tau=4) - 4 * np.log(5), rtol=1e-4)
+    measured = other.joint_log_prob(shift + scale * Y, tau=4)
+    np.testing.assert_allclose(measured, predictive.joint_log_prob(Y, tau=4) - 4 * np.log(5), rtol=1e-4)
     np.testing.assert_allclose(other.sample(seed=1), shift + scale * predictive.sample(seed=1), rtol=1e-6)
 
 
-def _within(predictive: Predictive, y: np.ndarray, wanted: Any, functions: np.ndarray) -> bool:
+def _within(predictive: Predictive, y: np.ndarray, expected: Any, functions: np.ndarray) -> bool:
     """Whether the joint density of all rows is that of a distribution, to 4.5 standard errors of the draws' mean."""
     densities = np.exp(stats.norm.logpdf(y, functions[:, :, 0].astype(np.float64), NOISE).sum(axis=1))
     error = densities.std() / np.sqrt(len(densities))
-    [found] = np.exp(predictive.joint_log_prob(y, tau=len(y)))
-    return bool(abs(found - wanted.pdf(y)) < 4.5 * error)
+    [measured] = np.exp(predictive.joint_log_prob(y, tau=len(y)))
+    return bool(abs(measured - expected.pdf(y)) < 4.5 * error)
 
 
 def test_the_joint_density_of_a_linear_model_is_a_multivariate_normal() -> None:
@@ -111,7 +111,7 @@ def test_the_joint_density_of_a_linear_model_is_a_multivariate_normal() -> None:
 
 
 def _with_latents(latents: Any) -> tf_keras.Model:
-    """y = latent noise N(0, 1) + noise, whatever x is."""
+    """y = latent noise N(0, 1) + noise, for every x."""
     dense = tf_keras.layers.Dense(2, kernel_initializer="zeros")
     density = tfp.layers.DistributionLambda(lambda t: tfd.Independent(tfd.Normal(t, NOISE), 1))
     return tf_keras.Sequential([tf_keras.Input((3,)), dense, latents, density])

@@ -97,6 +97,7 @@ def compare(
     require_compatible(network, dataset)
     require_count("num_samples", num_samples)
     require(num_samples > 1, "num_samples must be at least 2 for a variance, got 1")
+    require_count("workers", workers)
     chosen = _named(methods, dataset)
     for name, method in chosen.items():
         reason = method.supports(dataset, network)

@@ -56,7 +56,7 @@ def compare_autoencoders(
         The comparison. A run that failed has a row whose status says why.
 
     Raises:
-        TypeError: If `images` are not `Images`, or a model not an `Autoencoder`.
+        TypeError: If `images` are not `Images`, `network` not an `AutoencoderNetwork`, or a model not an `Autoencoder`.
         ValueError: If a model or a label is unknown, a number is out of range, the network does not fit the images, or
             the directory cannot be written or holds other settings.
 
@@ -74,6 +74,7 @@ def compare_autoencoders(
     held_out = images.y_train.max() if held_out is None else held_out
     label = int(held_out) if isinstance(held_out, np.integer) else held_out
     _check(images, network, label, num_samples)
+    require_count("workers", workers)
     chosen = {name: model.for_images(len(images.x_train)) for name, model in _named(models).items()}
     runs = [
         AutoencoderRun(
@@ -112,7 +113,9 @@ def _named(models: Iterable[str] | Mapping[str, str | Autoencoder]) -> dict[str,
 
 
 def _check(images: Images, network: AutoencoderNetwork, held_out: int, num_samples: int) -> None:
-    """Raise a `ValueError` for what would only fail later, in every run."""
+    """Raise a `TypeError` or a `ValueError` for what would only fail later, in every run."""
+    if not isinstance(network, AutoencoderNetwork):
+        raise TypeError(f"network must be an AutoencoderNetwork, got {type(network).__name__}")
     shape, needed = network.image_shape, images.image_shape
     require(shape == needed, f"network must have image_shape {needed} for the images, got {shape}")
     require_count("num_samples", num_samples)

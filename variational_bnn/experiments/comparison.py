@@ -26,8 +26,6 @@ KIND = "tables"
 EXACT = ("linear", "hmc")
 """Methods that the others can be measured against; the first only where it is the network's own posterior."""
 
-DOTS_PER_INCH = 150
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Comparison:
@@ -173,7 +171,7 @@ def save_outcomes(store: Store, outcomes: Mapping[Key, Outcome], figures: Mappin
     paths = []
     for name, figure in figures.items():
         paths.append(store.directory / f"{name}.png")
-        figure.savefig(paths[-1], dpi=DOTS_PER_INCH)
+        figure.savefig(paths[-1], dpi="figure")
     return paths
 
 

@@ -114,11 +114,10 @@ def _by_workers(runs: list[tuple[Run, bytes]], workers: int, show: Show) -> Exec
             done, _ = wait(active, return_when=FIRST_COMPLETED)
             for future in done:
                 run, executor = active.pop(future)
-                died = isinstance(future.exception(), BrokenProcessPool)
-                if died:
-                    outcome = dataclasses.replace(run.failure(_death(future.exception())), finished=False)
-                else:
-                    outcome = future.result()
+                error = future.exception()
+                died = isinstance(error, BrokenProcessPool)
+                outcome = future.result() if error is None else run.failure(_death(error) if died else repr(error))
+                outcome = dataclasses.replace(outcome, finished=not died)
                 start(_worker(workers) if died else executor)
                 advance = show(run)
                 yield run, outcome
@@ -157,7 +156,7 @@ def _outcome_of(data: bytes) -> Outcome:
     return run.outcome(lambda share: None)
 
 
-def _death(error: BaseException | None) -> str:
+def _death(error: BaseException) -> str:
     """That a worker died, and by which signal, if that is known."""
     signals = re.search(r"\{(.+?)\}", str(error))
     return f"the worker process died: {signals[1]}" if signals else "the worker process died"

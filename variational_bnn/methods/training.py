@@ -23,11 +23,11 @@ class GradientMethod(NetworkMethod):
     """A method that is trained by Adam (Kingma & Ba 2015, arXiv 1412.6980).
 
     Attributes:
-        steps: Gradient steps.
-        batch_size: Rows a step; all of them where there are fewer.
-        learning_rate: Of Adam, at the start.
-        schedule: How the learning rate goes on: "cosine", to zero along a cosine (Loshchilov & Hutter 2017,
-            arXiv 1608.03983), or "constant".
+        steps: Number of gradient steps, >= 1.
+        batch_size: Rows of each gradient step, >= 1; all training rows if there are fewer.
+        learning_rate: Learning rate of Adam at the first step, > 0.
+        schedule: "cosine" to lower the learning rate to 0 along a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983),
+            or "constant".
     """
 
     steps: int = 5000

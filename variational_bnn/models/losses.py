@@ -80,7 +80,7 @@ class KLAnnealing(tf_keras.callbacks.Callback):
         >>> model.compile("adam", loss=vbnn.negative_log_likelihood)
         >>> annealing = vbnn.KLAnnealing(epochs=4, start=0.2)
         >>> history = model.fit(np.ones((20, 3)), np.ones((20, 1)), epochs=6, callbacks=[annealing], verbose=0)
-        >>> model.get_layer("hidden_1").kl_weight.numpy()
+        >>> float(model.get_layer("hidden_1").kl_weight)
         1.0
     """
 

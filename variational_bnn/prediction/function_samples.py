@@ -129,7 +129,7 @@ def layers_with_rules(model: tf_keras.Model) -> list[tuple[Any, Rule]]:
 
 @contextlib.contextmanager
 def calling(functions: Sequence[tuple[Any, Callable[[tf.Tensor], tf.Tensor]]]) -> Iterator[None]:
-    """Within the context, each of the layers is called by its function of the inputs, from whatever model."""
+    """Within the context, each layer is called by its function of the inputs instead of its own `call`."""
     eagerly = tf.config.functions_run_eagerly()
     for layer, function in functions:
         call = functools.partial(lambda function, inputs, *_, **__: function(inputs), function)  # No `training`.
@@ -270,7 +270,7 @@ Blocks = Iterator[list[Float32Array]]
 
 @dataclass(frozen=True, eq=False)
 class FunctionSamples:
-    """S function samples of a model at N inputs, computed when they are asked for, chunk by chunk of rows.
+    """S function samples of a model at N inputs, computed chunk by chunk of rows when they are used.
 
     Attributes:
         model: Any tf_keras model.

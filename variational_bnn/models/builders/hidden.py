@@ -52,7 +52,7 @@ def build_hidden_variation(
         >>> model.compile("adam", loss=vbnn.negative_log_likelihood)
         >>> history = model.fit(x, np.sin(x), epochs=2, verbose=0)
         >>> predictive = vbnn.predict(model, x, num_samples=10, seed=0)
-        >>> predictive.mean.shape, bool((predictive.latent_variance > 0).all())
+        >>> predictive.mean.shape, bool((predictive.epistemic_variance > 0).all())
         ((20, 1), True)
     """
     require_network(network)

@@ -92,20 +92,17 @@ def plot_loss(history: pd.DataFrame, style_of: Mapping[str, Style] | None = None
             else:
                 ax.tick_params(labelleft=False)
     figure.align_ylabels(grid[:, 0])
-    handles = [
+    look: dict[str, Any] = {"frameon": False, "fontsize": TEXT, "handlelength": 2.6}
+    figure.legend(handles=_legend(rows), loc="outside lower center", ncols=min(columns + 1, 3), **look)
+    return figure
+
+
+def _legend(history: pd.DataFrame) -> list[Line2D]:
+    return [
         Line2D([], [], color=GREY, linestyle=line, linewidth=2.2, label=label)
         for term, (line, label) in TERMS.items()
-        if rows[term].notna().any()
+        if history[term].notna().any()
     ]
-    figure.legend(
-        handles=handles,
-        loc="outside lower center",
-        ncols=min(columns + 1, 3),
-        frameon=False,
-        fontsize=TEXT,
-        handlelength=2.6,
-    )
-    return figure
 
 
 def _scale(panels: npt.NDArray[Any], history: pd.DataFrame, terms: tuple[str, ...]) -> None:

@@ -1,4 +1,4 @@
-"""What is measured by region is the variance that a model has."""
+"""The report of epistemic variance by region, against the closed form of a line."""
 
 from __future__ import annotations
 
@@ -14,25 +14,20 @@ import tf_keras
 
 from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Dataset, Network
 from variational_bnn.datasets import lecture
-from variational_bnn.models.likelihoods import Normal
+from variational_bnn.models.likelihoods import Categorical, Normal
 from variational_bnn.prediction.epistemic import measure_epistemic_variance
 
-SAMPLES = 4000
-RELATIVE_ERROR = np.sqrt(2 / SAMPLES)
-"""Standard error of a normal sample variance; of a mean of such, all of the same draws, it is an upper bound."""
-
 WEIGHT, WEIGHT_SD, BIAS, BIAS_SD, NOISE = 3.0, 0.8, -1.0, 0.3, 0.5
+SAMPLES = 4000
+RELATIVE_ERROR = np.sqrt(2 / SAMPLES)  # Standard error of a variance of normal draws.
 LINEAR = Network(input_shape=(1,), output_size=1, hidden_units=(), likelihood=Normal(scale=NOISE))
 
 
-def _line(estimator: str = "flipout", weight_sd: float = WEIGHT_SD, bias_sd: float = BIAS_SD) -> Any:
-    """A model that is y = w x + b, with w and b normal and known."""
-    model = by_hand.build(estimator, LINEAR, num_examples=20)
-    scales = np.array([[weight_sd], [bias_sd]])
-    values = {
-        "posterior_loc": np.array([[WEIGHT], [BIAS]]),
-        "posterior_raw_scale": np.log(np.expm1(scales - by_hand.POSTERIOR_FLOOR)),
-    }
+def _line(estimator: str = "flipout", weight_sd: float = WEIGHT_SD) -> Any:
+    """The model y = w x + b + noise with a known posterior: Var f(x) = weight_sd^2 x^2 + bias_sd^2."""
+    model = by_hand.build(estimator, LINEAR, 20)
+    scales = np.array([[weight_sd], [BIAS_SD]]) - by_hand.POSTERIOR_FLOOR
+    values = {"posterior_loc": np.array([[WEIGHT], [BIAS]]), "posterior_raw_scale": np.log(np.expm1(scales))}
     for variable in model.trainable_variables:
         name = variable.name.rsplit("/", 1)[-1].removesuffix(":0")
         variable.assign(values[name].astype(np.float32))
@@ -40,7 +35,7 @@ def _line(estimator: str = "flipout", weight_sd: float = WEIGHT_SD, bias_sd: flo
 
 
 def _grid(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The query points of a one-feature dataset, and their regions, from the definition and by brute force."""
+    """The query points of a one-feature dataset and their regions, from the definition and by brute force."""
     width = np.ptp(x)
     grid = np.linspace(x.min() - width, x.max() + width, 600)
     between_rows = np.abs(x - x.T) + np.diag(np.full(len(x), np.inf))
@@ -60,24 +55,24 @@ def test_the_variance_of_a_line_is_measured_in_every_region(estimator: str) -> N
     assert report.aleatoric_variance == pytest.approx(dict.fromkeys(REGIONS, NOISE**2), rel=1e-5)
     assert report.between_near == report.epistemic_variance[BETWEEN] / report.epistemic_variance[NEAR]
     assert report.beyond_near == report.epistemic_variance[BEYOND] / report.epistemic_variance[NEAR]
-    assert expected[BEYOND] > (1 + 20 * RELATIVE_ERROR) * expected[NEAR]  # Not the same in all regions.
+    assert expected[BEYOND] > (1 + 20 * RELATIVE_ERROR) * expected[NEAR]  # One number for all regions would not do.
 
 
-@pytest.mark.parametrize(("weight_sd", "power"), [(WEIGHT_SD, 1.0), (1e-4, 0.0)])
+@pytest.mark.parametrize(("weight_sd", "exponent"), [(WEIGHT_SD, 1.0), (1e-4, 0.0)])
 def test_far_away_the_sd_of_a_line_grows_with_distance_and_that_of_a_constant_does_not(
-    weight_sd: float, power: float
+    weight_sd: float, exponent: float
 ) -> None:
     near, far = np.linspace(-0.4, 0.4, 20), np.geomspace(50, 500, 40)
     regions = np.repeat([NEAR, BEYOND], [20, 40])
     held_out = {"x_test": np.r_[near, far], "y_test": np.zeros(60), "test_regions": regions}
     dataset = dataclasses.replace(lecture(), **held_out)
     report = measure_epistemic_variance(_line(weight_sd=weight_sd), dataset, num_samples=SAMPLES)
-    assert report.growth_exponent == pytest.approx(power, abs=0.02)
+    assert report.growth_exponent == pytest.approx(exponent, abs=0.02)
     assert report.query_points == {NEAR: 20, BEYOND: 40}
     assert np.isnan(report.between_near)
 
 
-def test_growth_near_the_data_is_the_slope_of_the_closed_form() -> None:
+def test_growth_close_to_the_data_is_the_slope_of_the_closed_form() -> None:
     report = measure_epistemic_variance(_line(), lecture(), num_samples=SAMPLES)
     x, regions = _grid(lecture().x)
     x = x[regions == BEYOND]
@@ -86,7 +81,7 @@ def test_growth_near_the_data_is_the_slope_of_the_closed_form() -> None:
     assert report.growth_exponent == pytest.approx(np.polyfit(np.log(distance), np.log(sd), 1)[0], abs=0.03)
 
 
-def test_a_model_whose_draws_are_equal_has_no_epistemic_variance() -> None:
+def test_a_model_of_points_has_no_epistemic_variance() -> None:
     model = by_hand.build("output", dataclasses.replace(LINEAR, likelihood=Normal()), 20)
     by_hand.spread(model)
     report = measure_epistemic_variance(model, lecture(), num_samples=10)
@@ -96,14 +91,40 @@ def test_a_model_whose_draws_are_equal_has_no_epistemic_variance() -> None:
     assert str(report).splitlines()[-1] == "no epistemic variance in any region"
 
 
-def test_it_prints_a_line_for_each_region_and_the_ratios() -> None:
+def test_the_summary_has_a_line_for_each_region_and_one_for_the_ratios() -> None:
     *regions, ratios = str(measure_epistemic_variance(_line(), lecture(), num_samples=SAMPLES)).splitlines()
     assert [line.split()[0] for line in regions] == list(REGIONS)
     assert all(re.search(r"epistemic sd 0\.\d+, aleatoric sd 0\.5, \d+ query points$", line) for line in regions)
     assert re.fullmatch(r"epistemic variance between/near \S+, beyond/near \S+; beyond, sd ~ distance\^0\.\d+", ratios)
 
 
-def test_what_does_not_fit_is_named() -> None:
+def test_any_keras_model_can_be_measured() -> None:
+    """Dropout on the input: w x is kept with probability 1/2, so that Var = (w x)^2."""
+    model = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dropout(0.5), tf_keras.layers.Dense(1)])
+    model.set_weights([np.array([[WEIGHT]]), np.array([BIAS])])
+    report = measure_epistemic_variance(model, lecture(), num_samples=SAMPLES)
+    x, regions = _grid(lecture().x)
+    expected = {r: (WEIGHT**2 * x[regions == r] ** 2).mean() for r in REGIONS}
+    assert report.epistemic_variance == pytest.approx(expected, rel=0.01)  # A fair coin's variance is flat at 1/2.
+    assert report.aleatoric_variance == dict.fromkeys(REGIONS, 0.0)
+
+
+def _classes(names: tuple[str, ...]) -> Dataset:
+    rng = np.random.default_rng(0)
+    return Dataset(name="trees", x=rng.normal(size=(60, 2)), y=np.arange(60) % 3, class_names=names)
+
+
+def test_probabilities_of_classes_are_measured() -> None:
+    network = Network(input_shape=(2,), output_size=1, hidden_units=(5,), likelihood=Categorical(num_classes=3))
+    model = by_hand.build("flipout", network, 60)
+    by_hand.spread(model)
+    report = measure_epistemic_variance(model, _classes(("ash", "birch", "oak")), num_samples=50)
+    assert all(0 < variance < 0.25 for variance in report.epistemic_variance.values())
+    with pytest.raises(ValueError, match="the model must have 4 outputs, got 3"):
+        measure_epistemic_variance(model, _classes(("ash", "birch", "oak", "yew")), num_samples=5)
+
+
+def test_a_model_that_does_not_fit_the_dataset_raises() -> None:
     rng = np.random.default_rng(0)
     two = Dataset(name="two", x=rng.normal(size=(9, 2)), y=rng.normal(size=9))
     with pytest.raises(ValueError, match=r"x must have shape \[N, 1\], got \[600, 2\]"):
@@ -112,14 +133,3 @@ def test_what_does_not_fit_is_named() -> None:
         measure_epistemic_variance(tf.keras.Sequential([tf.keras.Input((1,)), tf.keras.layers.Dense(1)]), lecture())
     with pytest.raises(ValueError, match="num_samples must be a whole number >= 1, got 0"):
         measure_epistemic_variance(_line(), lecture(), num_samples=0)
-
-
-def test_any_keras_model_can_be_measured() -> None:
-    """Dropout on the input: w x survives with probability 1/2, so that Var = (w x)^2."""
-    model = tf_keras.Sequential([tf_keras.Input((1,)), tf_keras.layers.Dropout(0.5), tf_keras.layers.Dense(1)])
-    model.set_weights([np.array([[WEIGHT]]), np.array([BIAS])])
-    report = measure_epistemic_variance(model, lecture(), num_samples=SAMPLES)
-    x, regions = _grid(lecture().x)
-    expected = {r: (WEIGHT**2 * x[regions == r] ** 2).mean() for r in REGIONS}
-    assert report.epistemic_variance == pytest.approx(expected, rel=0.01)  # A fair coin's variance is flat at 1/2.
-    assert report.aleatoric_variance == dict.fromkeys(REGIONS, 0.0)
