@@ -17,7 +17,7 @@ from variational_bnn.methods import METHODS
 from variational_bnn.report.tables import verdicts
 
 WEIGHTS = ("reparameterization", "flipout", "local_reparameterization")
-SEEDS = range(3)
+SEEDS = range(2)
 LECTURE = dataclasses.replace(lecture(), larger_sample=None)
 """Without what the contraction is measured with: half the fits."""
 

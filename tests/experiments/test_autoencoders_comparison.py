@@ -174,6 +174,7 @@ def test_a_fit_that_diverges_is_a_row_that_says_so(tmp_path: Path) -> None:
     assert math.isnan(row["predictive_sd_held_out"])
     assert comparison.plot() == {}
     assert comparison.save(tmp_path) == []
+    assert AutoencoderComparison.read(tmp_path).results["status"].tolist() == [row["status"]]
     (verdict,) = verdicts(comparison.table, comparison.results)
     assert verdict.startswith("vae: no seed succeeded")
     assert "diverged" in " ".join(failures(comparison.results))

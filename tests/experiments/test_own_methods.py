@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pytest
-import tf_keras
 from matplotlib.text import Text
 from quick_methods import Line, Noting
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF
+from user_methods import GaussianProcess, build
 
 import variational_bnn as vbnn
 from variational_bnn.base import REGIONS
@@ -24,40 +23,6 @@ CLOCKS = ["fit_seconds", "predict_seconds", "peak_memory"]
 DATASET = dataclasses.replace(vbnn.lecture_sample(10, seed=0), larger_sample=None)
 LINE = vbnn.Network(input_shape=(1,), output_size=1, hidden_units=(), likelihood=vbnn.Normal(scale=1.0))
 QUIET: dict[str, Any] = {"network": LINE, "num_samples": 20, "progress": False}
-
-
-@dataclasses.dataclass(frozen=True)
-class GaussianProcessPosterior:
-    process: GaussianProcessRegressor
-    noise: float
-    diagnostics = None
-
-    def sample_functions(self, x: npt.NDArray[Any], *, num_samples: int, seed: int) -> npt.NDArray[Any]:
-        return self.process.sample_y(x, num_samples, random_state=seed).T[:, :, None]
-
-    def predict(self, x: npt.NDArray[Any], *, num_samples: int, seed: int) -> vbnn.Predictive:
-        functions = self.sample_functions(x, num_samples=num_samples, seed=seed)
-        return vbnn.Predictive.from_functions(functions, noise_variance=self.noise**2)
-
-
-@dataclasses.dataclass(frozen=True)
-class GaussianProcess:
-    length_scale: float = 0.3
-
-    def supports(self, dataset: vbnn.Dataset, network: vbnn.Network) -> str | None:
-        return None if dataset.noise_scale else "it needs a dataset whose noise is known"
-
-    def fit(self, dataset: vbnn.Dataset, network: vbnn.Network, seed: int) -> GaussianProcessPosterior:
-        kernel = 50 * RBF(self.length_scale)
-        process = GaussianProcessRegressor(kernel, alpha=dataset.noise_scale**2, optimizer=None)
-        return GaussianProcessPosterior(process.fit(dataset.x, dataset.y[:, 0]), dataset.noise_scale)
-
-
-def build(num_examples: int, seed: int) -> tf_keras.Model:
-    layers = [tf_keras.Input((1,)), tf_keras.layers.Dense(8, "relu"), tf_keras.layers.Dropout(0.2)]
-    model = tf_keras.Sequential([*layers, tf_keras.layers.Dense(1)], name="mine")
-    model.compile("adam", loss="mse")
-    return model
 
 
 def _methods() -> dict[str, Any]:
@@ -69,7 +34,7 @@ def _methods() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[vbnn.Comparison, Path]:
-    """By two workers, which know this file's classes by what they are sent."""
+    """By two workers."""
     place = tmp_path_factory.mktemp("own")
     return vbnn.compare(DATASET, methods=_methods(), seeds=[0, 1], workers=2, directory=place, **QUIET), place
 
@@ -102,11 +67,19 @@ def test_its_rows_are_what_its_posterior_says(ran: Any) -> None:
     np.testing.assert_allclose(comparison.draws[DATASET.name, "gp", 1]["functions"], functions, atol=1e-6)
 
 
-def test_a_keras_model_is_trained_anew_for_each_seed_and_a_trained_one_is_measured_as_it_is(ran: Any) -> None:
-    functions = {(name, seed): arrays["functions"] for (_, name, seed), arrays in ran[0].draws.items()}
-    assert not np.allclose(functions["keras", 0].mean(axis=0), functions["keras", 1].mean(axis=0), atol=0.01)
-    own = ran[0].predictions.query("method == 'trained' and seed == 0")
-    x, values = own["x"].to_numpy(), np.unique(functions["trained", 0][:, -1, 0])
+def test_a_keras_model_is_trained_anew_from_each_seed(ran: Any) -> None:
+    x = ran[0].predictions.query("method == 'keras' and seed == 0")[["x"]].to_numpy()
+    posteriors = [vbnn.UntrainedModel(build=build, epochs=2).fit(DATASET, LINE, seed) for seed in (0, 1)]
+    for seed, posterior in enumerate(posteriors):
+        functions = ran[0].draws[DATASET.name, "keras", seed]["functions"]
+        np.testing.assert_allclose(functions, posterior.sample_functions(x, num_samples=20, seed=seed), rtol=1e-4)
+    first, second = (posterior.sample_functions(x, num_samples=20, seed=0) for posterior in posteriors)
+    assert not np.allclose(first, second, rtol=0.01)  # The same units are left out, of other weights.
+
+
+def test_a_trained_model_is_measured_as_it_is(ran: Any) -> None:
+    x = ran[0].predictions.query("method == 'trained' and seed == 0")["x"].to_numpy()
+    values = np.unique(ran[0].draws[DATASET.name, "trained", 0]["functions"][:, -1, 0])
     units = np.arange(9)  # Of 8 equal units so many survive, each 1 / 0.8 times as large: 0.5 (0.5 x + 0.5) each.
     possible = 0.5 + units / 0.8 * 0.5 * max(0.5 * x[-1] + 0.5, 0)
     assert np.abs(values[:, None] - possible).min(axis=1).max() < 1e-5
@@ -152,6 +125,21 @@ def test_a_method_that_raises_is_a_row_with_its_status_and_the_others_go_on(tmp_
     assert comparison.table.set_index("method").loc["broken", "seeds_failed"] == 2
     assert broken.seeds == [0, 1, 2]
     assert set(vbnn.Comparison.read(tmp_path).results["status"]) == set(comparison.results["status"])
+
+
+def test_a_method_that_a_worker_cannot_import_is_a_row_and_is_executed_again_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a module that this process found elsewhere than on its path."""
+    (tmp_path / "elsewhere.py").write_text("from quick_methods import Line\n\n\nclass Mine(Line):\n    pass\n")
+    spec = importlib.util.spec_from_file_location("elsewhere", tmp_path / "elsewhere.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(sys.modules, "elsewhere", module)
+    settings = {"methods": [module.Mine()], "seeds": [0], "directory": tmp_path / "out", **QUIET}
+    (status,) = set(vbnn.compare(DATASET, workers=2, **settings).results["status"])
+    assert status.startswith("the worker process failed: ModuleNotFoundError")
+    assert set(vbnn.compare(DATASET, **settings).results["status"]) == {"ok"}
 
 
 class _ReturnsNothing(Noting):

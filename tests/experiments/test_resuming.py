@@ -53,6 +53,20 @@ def test_a_directory_may_hold_more_than_a_comparison_needs(tmp_path: Path) -> No
     assert set(pd.read_csv(tmp_path / "results.csv")["seed"]) == {0, 1}
 
 
+def test_runs_are_read_in_the_order_of_methods_and_seeds_however_they_were_finished(tmp_path: Path) -> None:
+    """As with workers, or after the directory was copied."""
+    methods = {"another": Line(sd=1.0), "one": Line()}
+    for seed in (1, 0):
+        compare(DATASET, methods={"one": Line()}, seeds=[seed], directory=tmp_path, **QUIET)
+    compare(DATASET, methods=methods, seeds=[1, 0], directory=tmp_path, **QUIET).save(tmp_path)
+    read = Comparison.read(tmp_path)
+    assert list(read.outcomes) == [("one", 0), ("one", 1), ("another", 0), ("another", 1)]
+    assert list(read.table["method"]) == ["one", "another"]
+    read.save(tmp_path)
+    rows = pd.read_csv(tmp_path / "results.csv")
+    assert list(zip(rows["method"], rows["seed"], strict=True))[::3] == list(read.outcomes)
+
+
 def test_a_further_method_is_added_and_another_setting_of_the_same_is_an_error_that_names_it(tmp_path: Path) -> None:
     noting = Noting()
     compare(DATASET, methods={"mine": Line(), "noting": noting}, seeds=[0], directory=tmp_path, **QUIET)

@@ -1,7 +1,8 @@
 """Rows of a few short fits are those of version 0.1.0 before methods were objects, whose file lies beside this one.
 
 Every number on the way to them is pinned: initial values, batches, noise, predictions and measures. Where one is to
-change, the file must be written anew, and the change told.
+change, the file must be written anew, and the change told. The rows of `dropout` are not among them: its training
+masks depended on TensorFlow's global seed then.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from variational_bnn.methods import METHODS
 from variational_bnn.methods.autoencoders import Autoencoder
 
 BEFORE = pd.read_csv(Path(__file__).with_name("rows_before.csv"), keep_default_na=False)
-FEW_STEPS = ("output", "flipout", "hidden", "dropout", "ensemble")
+FEW_STEPS = ("output", "flipout", "hidden", "ensemble")
 NOT_TRAINED = ("linear", "prior")
 
 

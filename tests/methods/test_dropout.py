@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+import tf_keras
 
 import variational_bnn as vbnn
 
@@ -61,3 +62,13 @@ def test_the_penalty_of_dropout_that_drops_nearly_nothing_is_the_prior(by_fan_in
         penalties.append(len(DATASET.x) * float(sum(model.losses)))
     assert penalties[0] == pytest.approx(expected, rel=1e-4)
     assert penalties[0] - penalties[1] == pytest.approx(later / 2, rel=1e-3)
+
+
+def test_its_masks_do_not_depend_on_the_global_seed() -> None:
+    network = vbnn.Network(input_shape=(1,), output_size=1, hidden_units=(UNITS,), likelihood=vbnn.Normal(scale=1.0))
+    functions = []
+    for global_seed in (1, 2):
+        tf_keras.utils.set_random_seed(global_seed)
+        posterior = vbnn.Dropout(rate=RATE, steps=20).fit(DATASET, network, seed=0)
+        functions.append(posterior.sample_functions(X, num_samples=3, seed=0))
+    np.testing.assert_allclose(*functions, rtol=1e-5)

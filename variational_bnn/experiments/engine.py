@@ -35,7 +35,8 @@ def execute(
     """Execute runs, and keep each in the store as soon as it is finished.
 
     A run that goes wrong has rows that say so, and so has one whose worker dies; the others go on. Failed runs are kept
-    like any other; that of a worker that died is not, so that it is executed again next time.
+    like any other; that of a worker that died, or could not load the run, is not, so that it is executed again next
+    time.
 
     Args:
         runs: To execute; those that the store has already are read instead.
@@ -116,8 +117,11 @@ def _by_workers(runs: list[tuple[Run, bytes]], workers: int, show: Show) -> Exec
                 run, executor = active.pop(future)
                 error = future.exception()
                 died = isinstance(error, BrokenProcessPool)
-                outcome = future.result() if error is None else run.failure(_death(error) if died else repr(error))
-                outcome = dataclasses.replace(outcome, finished=not died)
+                if error is None:
+                    outcome = future.result()
+                else:
+                    status = _death(error) if died else f"the worker process failed: {error!r}"
+                    outcome = dataclasses.replace(run.failure(status), finished=False)
                 start(_worker(workers) if died else executor)
                 advance = show(run)
                 yield run, outcome

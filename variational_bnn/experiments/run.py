@@ -30,8 +30,8 @@ class Outcome:
         rows: What is measured: a few rows, whose column `status` is "ok" or says what went wrong.
         tables: Longer tables by name, such as the predictions at each query point.
         arrays: Arrays of numbers by name.
-        finished: Whether the run came to an end; False if its worker died. Such a run is not kept, and executed again
-            next time.
+        finished: Whether the run came to an end; False if its worker died or could not load it. Such a run is not
+            kept, and executed again next time.
     """
 
     rows: pd.DataFrame

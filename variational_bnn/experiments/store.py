@@ -130,11 +130,12 @@ class Store:
         return settings
 
     def finished(self) -> dict[Key, Path]:
-        """The finished runs and their folders, in the order in which they were finished."""
+        """The finished runs and their folders, in the order of the methods in the settings, and of the seeds."""
         with in_one_line("read", self.directory):
             folders = [f for f in (self.directory / RUNS).glob("*") if f.is_dir() and not f.name.startswith(".")]
-            folders.sort(key=lambda folder: (folder.stat().st_mtime_ns, folder.name))
-        return {_key(folder): folder for folder in folders}
+        runs = {_key(folder): folder for folder in folders}
+        places = {name: place for place, name in enumerate(self.settings()["methods"])}
+        return {key: runs[key] for key in sorted(runs, key=lambda key: (places.get(key[0], len(places)), key))}
 
     def save(self, key: Key, outcome: Outcome) -> None:
         """Keep a finished run, whole or not at all.

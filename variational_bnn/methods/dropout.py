@@ -87,7 +87,8 @@ def _build(network: Network, num_examples: int, *, rate: float, seed: int) -> tf
 
     def hidden(units: int, activation: str | None, seed: int, name: str) -> Any:
         units_before = penalised(units, activation, seed, name, kept=1.0 if name == "hidden_1" else 1 - rate)
-        drop = tf_keras.layers.Dropout(rate, seed=seed, name=f"{name}_dropout")
+        # A generator of its own: otherwise the masks would depend on TensorFlow's global seed as well.
+        drop = tf_keras.layers.Dropout(rate, seed=seed, rng_type="stateful", name=f"{name}_dropout")
         return lambda inputs: drop(units_before(inputs))
 
     return assemble(network, num_examples, seed, "dropout", hidden=hidden, output=penalised)

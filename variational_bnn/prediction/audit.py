@@ -46,6 +46,15 @@ class LayerAudit:
         kind: "weights" or "latents".
         point_bias: Whether the layer's bias has a posterior but no prior. It has no KL and, as TFP's default, no
             variance.
+
+    Example:
+        A layer of 20 examples whose KL is not divided by their number:
+
+        >>> import variational_bnn as vbnn
+        >>> kls = {"kl": 0.1, "penalty": 2.0, "half_batch_kl": 0.1, "half_batch_penalty": 2.0}
+        >>> layer = vbnn.LayerAudit(name="dense", kind="weights", **kls, standard_error=0.0, point_bias=False)
+        >>> layer.mistakes(num_examples=20, rows=20)
+        ['dense: full KL: 20 times too strong, since it is not divided by num_examples']
     """
 
     name: str
@@ -101,6 +110,12 @@ class ElboAudit:
         other: What else the model adds to the loss, such as weight decay.
         layers: The audit of each layer that has a KL, in the model's order.
         warnings: The mistakes that were noticed, one line each; empty if the loss is the negative evidence lower bound.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> audit = vbnn.ElboAudit(nll=1.5, kl=0.5, penalty=1.0, other=0.0, layers=(), warnings=())
+        >>> audit.elbo, audit.temperature
+        (-2.0, 2.0)
     """
 
     nll: float

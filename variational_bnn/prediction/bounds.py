@@ -39,6 +39,14 @@ class Bounds:
         log_importance: The log of the mean over K latents z ~ q(z given x) of p(x given z) p(z) / q(z given x), `[N]`;
             -`nll` for a plain autoencoder.
         num_samples: K, the number of latents that were drawn for each image.
+
+    Example:
+        >>> import numpy as np
+        >>> import variational_bnn as vbnn
+        >>> terms = {"nll": np.array([80.0]), "kl_latents": np.array([5.0]), "log_importance": np.array([-84.0])}
+        >>> bounds = vbnn.Bounds(**terms, kl_weights=0.5, num_samples=50)
+        >>> bounds.elbo, bounds.importance_weighted
+        (array([-85.5]), array([-84.5]))
     """
 
     nll: Array

@@ -29,6 +29,16 @@ class EpistemicReport:
         growth_exponent: The exponent p of epistemic sd ~ distance^p over the query points beyond the data, where the
             distance is that to the nearest training input. NaN if it is undefined: with fewer than three query points
             of positive variance beyond the data, or with all at one distance.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> variances = {"near": 2.0, "beyond": 30.0}
+        >>> counts = {"near": 200, "beyond": 400}
+        >>> report = vbnn.EpistemicReport(
+        ...     epistemic_variance=variances, aleatoric_variance=variances, query_points=counts, growth_exponent=1.1
+        ... )
+        >>> report.beyond_near
+        15.0
     """
 
     epistemic_variance: dict[str, float]
