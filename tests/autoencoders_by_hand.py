@@ -39,7 +39,7 @@ def build(
 ) -> Any:
     """A compiled model of scattered variables; if it is quiet, its draws are nearly their means, which NumPy knows."""
     model = BUILDERS[kind](network, N, seed=0, **settings)
-    by_hand.spread(model)
+    by_hand.widen(model)
     if quiet:
         by_hand.quieten(model)
     model.compile(optimizer, loss=negative_log_likelihood)

@@ -128,7 +128,7 @@ def nll_and_kl(kind: str, model: Any, network: Network, x: Array, y: Array, num_
     return row_nll(model, network, h, y), kl
 
 
-def spread(model: Any, seed: int = 0) -> None:
+def widen(model: Any, seed: int = 0) -> None:
     """Give the trained variables other values than the initial ones, so that no error can hide behind zeros."""
     rng = np.random.default_rng(seed)
     for variable in model.trainable_variables:

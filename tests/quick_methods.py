@@ -53,14 +53,18 @@ class Noting:
     """A `Line` that notes the seeds of its fits, and raises what it is told to at some of them."""
 
     def __init__(self, raises: Mapping[int, BaseException] | None = None) -> None:
-        self.seeds: list[int] = []
-        self.raises = dict(raises or {})
+        self._seeds: list[int] = []
+        self._raises = dict(raises or {})
+
+    @property
+    def seeds(self) -> list[int]:
+        return self._seeds
 
     def supports(self, dataset: Dataset, network: Network) -> str | None:
         return None
 
     def fit(self, dataset: Dataset, network: Network, seed: int) -> Any:
-        self.seeds.append(seed)
-        if seed in self.raises:
-            raise self.raises[seed]
+        self._seeds.append(seed)
+        if seed in self._raises:
+            raise self._raises[seed]
         return Line().fit(dataset, network, seed)

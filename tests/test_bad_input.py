@@ -140,7 +140,7 @@ def test_bad_names_and_numbers(case: str, tmp_path: Path) -> None:
     [
         (["--seeds", "0"], "--seeds must be >= 1, got 0"),
         (["--noise", "foo"], "--noise must be heteroscedastic, learned or a number, got 'foo'"),
-        (["--hidden-units", "4,a"], "--hidden-units must be whole numbers with commas, got '4,a'"),
+        (["--hidden-units", "4,a"], "--hidden-units must be whole numbers separated by commas, got '4,a'"),
         (["--seeds", "many"], "'many' is not a valid integer"),
         (["--set", "output.steps"], "--set must be METHOD.SETTING=VALUE, got 'output.steps'"),
         (["--set", "steps=3"], "--set must be METHOD.SETTING=VALUE, got 'steps=3'"),

@@ -93,14 +93,23 @@ def commands() -> None:
 @click.option("--classes", is_flag=True, help="The target is a class, though it is written in numbers.")
 @click.option("--gap", metavar="FEATURE", help="Hold out the middle third of this feature as `between`.")
 @click.option("--tail", metavar="FEATURE", help="Hold out the upper tenth of this feature as `beyond`.")
-@click.option("--methods", default="output,flipout,hidden", show_default=True, help="Names with commas (see `list`).")
+@click.option(
+    "--methods", default="output,flipout,hidden", show_default=True, help="Names separated by commas (see `list`)."
+)
 @_SETTING
 @click.option("--seeds", default=5, show_default=True, help="How many fits of each method.")
 @click.option("--workers", default=1, show_default=True, help="How many fits at a time.")
 @click.option("--out", type=click.Path(path_type=Path), help=f"The results directory.  [default: {DIRECTORY}/DATASET]")
-@click.option("--hidden-units", default="50", show_default=True, help="Of each hidden layer, with commas; '' for none.")
+@click.option(
+    "--hidden-units",
+    default="50",
+    show_default=True,
+    help="Units of each hidden layer, separated by commas; '' for no hidden layer.",
+)
 @click.option("--activation", default="relu", show_default=True, help=f"One of {', '.join(ACTIVATIONS)}.")
-@click.option("--prior-scale", default=1.0, show_default=True, help="Of the weights, times the root of the fan-in.")
+@click.option(
+    "--prior-scale", default=1.0, show_default=True, help="Prior sd of the weights, times the root of the fan-in."
+)
 @click.option("--noise", help="heteroscedastic, learned, or its sd in units of y.  [default: as known, or the first]")
 @click.option("--samples", default=200, show_default=True, help="Function samples of each predictive.")
 def compare(**options: Any) -> None:
@@ -133,7 +142,7 @@ def compare(**options: Any) -> None:
 
 @commands.command()
 @click.option("--data", default="digits", show_default=True, help="digits, mnist, or an .npz file (see `list`).")
-@click.option("--models", default="ae,vae,flipout-ae,flipout-vae", show_default=True, help="Names with commas.")
+@click.option("--models", default="ae,vae,flipout-ae,flipout-vae", show_default=True, help="Names separated by commas.")
 @_SETTING
 @click.option("--latent", default=2, show_default=True, help="How many latents.")
 @click.option("--seeds", default=1, show_default=True, help="How many fits of each model.")
@@ -241,9 +250,9 @@ def _network(dataset: Dataset, options: dict[str, Any]) -> Network:
     default = default_network(dataset)
     units = [text.strip() for text in options["hidden_units"].split(",") if text.strip()]
     bad = [text for text in units if not text.isdecimal()]
-    require(not bad, f"--hidden-units must be whole numbers with commas, got {options['hidden_units']!r}")
+    require(not bad, f"--hidden-units must be whole numbers separated by commas, got {options['hidden_units']!r}")
     of_numbers = options["noise"] is None or not dataset.class_names
-    require(of_numbers, f"--noise is of numbers, and the target is a class, got {options['noise']!r}")
+    require(of_numbers, f"--noise must not be given where the target is a class, got {options['noise']!r}")
     known = {None: default.likelihood, "heteroscedastic": Normal(), "learned": Normal(scale="learned")}
     likelihood = known.get(options["noise"])
     return Network(
@@ -292,12 +301,12 @@ def _seeds(count: int) -> str:
 
 
 def _print(tables: Iterable[Table], legend: str, lines: Iterable[str]) -> None:
-    console = Console()
+    console = Console(markup=False)  # A method may have brackets in its name.
     for table in tables:
         console.print(table)
     console.print(legend, style="dim", highlight=False)
     for line in lines:
-        console.print(f"- {line}", highlight=False, markup=False)
+        console.print(f"- {line}", highlight=False)
 
 
 def _save(comparison: Comparison | AutoencoderComparison, directory: Path) -> None:

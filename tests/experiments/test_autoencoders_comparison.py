@@ -73,7 +73,7 @@ def test_reconstructions_differ_where_something_is_drawn(ran: Any) -> None:
 
 
 def test_the_row_is_what_a_fit_by_hand_measures_and_comes_again_from_the_same_seed() -> None:
-    tf_keras.utils.set_random_seed(5)  # Nobody else's seed matters.
+    tf_keras.utils.set_random_seed(5)  # The global seed must not matter.
     comparison = compare_autoencoders(IMAGES, models=VAE, seeds=[3, 0], **QUIET)
     model = build_variational_autoencoder(NETWORK, len(IMAGES.x_train), seed=3)
     model.compile(tf_keras.optimizers.Adam(1e-3), loss=negative_log_likelihood)

@@ -203,7 +203,7 @@ def test_the_command_prints_the_measures_of_classes(table: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--noise", "learned"], "--noise is of numbers, and the target is a class, got 'learned'"),
+        (["--noise", "learned"], "--noise must not be given where the target is a class, got 'learned'"),
         (
             ["--methods", "linear"],
             "method 'linear' does not support this: it needs a Normal likelihood, got Categorical(num_classes=3)",

@@ -17,6 +17,7 @@ from variational_bnn.datasets import lecture, lecture_sample
 from variational_bnn.evaluation.split import split
 from variational_bnn.experiments.compare import compare, default_network
 from variational_bnn.experiments.comparison import Comparison
+from variational_bnn.methods.linear import LinearRegression
 from variational_bnn.methods.output import OutputVariation
 from variational_bnn.methods.weights import Flipout
 from variational_bnn.models.likelihoods import Normal
@@ -182,30 +183,32 @@ def test_the_exact_posterior_is_the_reference_of_the_others(referred: Comparison
     assert set(referred.plot()) == {"regions", "distance", "bands", "reference", "reference_distance"}
 
 
-def test_without_the_closed_form_the_reference_is_sampled_and_without_both_there_is_none(referred: Comparison) -> None:
-    """Where the exact posterior was sampled, here by the closed form under the other name."""
-
-    def renamed(old: str, new: str, **network: Any) -> Comparison:
-        def of(table: pd.DataFrame) -> pd.DataFrame:
-            return table.assign(method=table["method"].replace(old, new))
-
+def test_the_reference_is_exact_by_its_method_whatever_its_name(referred: Comparison) -> None:
+    def with_exact(*names: str, sampled: str = "") -> Comparison:
+        methods = {name: {**method, "exact": name in names} for name, method in referred.settings["methods"].items()}
         outcomes = {
-            (new if name == old else name, seed): dataclasses.replace(
-                outcome, rows=of(outcome.rows), tables={key: of(table) for key, table in outcome.tables.items()}
+            (name, seed): dataclasses.replace(
+                outcome, rows=outcome.rows.assign(r_hat=1.0 if name == sampled else np.nan)
             )
             for (name, seed), outcome in referred.outcomes.items()
         }
-        settings = {**referred.settings, "network": {**referred.settings["network"], **network}}
-        return dataclasses.replace(referred, settings=settings, outcomes=outcomes)
+        return dataclasses.replace(referred, settings={**referred.settings, "methods": methods}, outcomes=outcomes)
 
-    assert renamed("linear", "hmc").reference == "hmc"
-    assert renamed("Line", "hmc").reference == "linear"
-    assert renamed("Line", "hmc", hidden_units=[50]).reference == "hmc"  # A line is no reference for a network.
-    nothing = renamed("linear", "another")
+    assert referred.reference == "linear"
+    assert with_exact("Line").reference == "Line"
+    assert with_exact("Line", "linear", sampled="Line").reference == "linear"  # The closed form comes first,
+    assert with_exact("Line", "linear", sampled="linear").reference == "Line"  # whichever that is.
+    nothing = with_exact()
     assert nothing.reference is None
     assert nothing.reference_distances.empty
     assert nothing.table.filter(like="wasserstein").isna().all(axis=None)
-    assert not {"reference", "reference_distance"} & set(nothing.plot())
+
+
+def test_a_method_is_exact_for_some_networks_and_its_name_does_not_matter() -> None:
+    linear = dataclasses.replace(default_network(DATASET), hidden_units=())
+    named = {"exact": LinearRegression(), "linear": Line(), "hmc": Line(sd=0.5)}
+    assert compare(DATASET, methods=named, seeds=[0], network=linear, **QUIET).reference == "exact"
+    assert compare(DATASET, methods=named, seeds=[0], **QUIET).reference is None  # A line is none of a network.
 
 
 def test_a_run_that_fails_is_a_row_that_says_so_and_the_others_go_on(tmp_path: Path) -> None:

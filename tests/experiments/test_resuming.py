@@ -175,8 +175,9 @@ def test_a_directory_of_rows_with_other_columns_is_read_drawn_and_gone_on_with(t
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"dataset": 1}, "it names no dataset and network"),
-        ({"network": None}, "it names no dataset and network"),
+        ({"dataset": 1}, "it describes no dataset or method"),
+        ({"dataset": {}}, "it describes no dataset or method"),
+        ({"methods": {"mine": 1}}, "it describes no dataset or method"),
         ({"kind": "autoencoders"}, "must hold a comparison of tables, got one of autoencoders"),
         ({"methods": []}, "settings.json lacks methods"),
     ],

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import toy_runs
+from sklearn.gaussian_process.kernels import RBF
 from toy_runs import COLUMNS, DATA, SETTINGS, outcome, prepared, store_in
 
-from variational_bnn.experiments.run import Outcome
+from variational_bnn.experiments.run import Outcome, settings_of
 from variational_bnn.experiments.store import OtherVersionsWarning, Store
 
 
@@ -240,3 +243,36 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     (store.directory / "runs").rmdir()
     with pytest.raises(ValueError, match="cannot write"):
         store.save(("a", 0), toy_runs.outcome("a", 0))
+
+
+def test_an_input_that_a_kill_kept_from_being_written_is_written_when_it_goes_on(store: Store) -> None:
+    (store.directory / "data.csv").unlink()
+    prepared(store.directory)
+    pd.testing.assert_frame_equal(store.input_table("data"), DATA, check_exact=True)
+
+
+def test_a_folder_of_somebody_elses_among_the_runs_is_named(store: Store) -> None:
+    (store.directory / "runs" / "mine").mkdir()
+    with pytest.raises(ValueError, match=r"mine has no run\.json: it is not a run of this package"):
+        store.finished()
+
+
+class _Plain:
+    def __init__(self, value: object) -> None:
+        self.value = value
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (_Plain(1), _Plain(2)),
+        (_Plain(np.zeros(2000)), _Plain(np.arange(2000) == 1000)),
+        (_Plain(RBF(0.2)), _Plain(RBF(0.20001))),
+        (_Plain(partial(max, 1)), _Plain(partial(max, 2))),
+        (_Plain(math.inf), _Plain(math.nan)),
+    ],
+)
+def test_methods_that_differ_have_other_settings(one: object, other: object) -> None:
+    texts = [json.dumps(settings_of(method), allow_nan=False) for method in (one, other)]
+    assert texts[0] != texts[1]
+    assert texts[0] == json.dumps(settings_of(one))

@@ -59,8 +59,8 @@ def test_without_a_number_of_epochs_there_are_fifteen_or_enough_for_3000_steps(c
 def test_weights_of_encoder_and_decoder_are_chosen_apart() -> None:
     method = vbnn.Autoencoder(weights="flipout", decoder_weights="point", epochs=1)
     model, _ = method.fit(IMAGES, NETWORK, 0)
-    flipout = [layer.name for layer in model._flatten_layers() if isinstance(layer, vbnn.DenseFlipout)]
-    point = [layer.name for layer in model._flatten_layers() if type(layer) is tf_keras.layers.Dense]
+    flipout = [layer.name for layer in model.submodules if isinstance(layer, vbnn.DenseFlipout)]
+    point = [layer.name for layer in model.submodules if type(layer) is tf_keras.layers.Dense]
     assert len(flipout) == 2
     assert len(point) == 2
 

@@ -90,8 +90,8 @@ def test_rows_that_the_model_was_not_trained_on_are_not_supported(trained: tf_ke
 def test_settings_of_a_trained_model_name_its_weights(trained: tf_keras.Model) -> None:
     """The digest is that of the weights: other weights have another, and the same ones the same."""
     settings = vbnn.TrainedModel(model=trained, num_examples=20).to_dict()
-    assert (settings["model"], settings["num_examples"]) == (trained.name, 20)
-    assert len(settings["weights"]) == 64
+    assert settings["num_examples"] == 20
+    assert len(settings["weights"]) == len(settings["layers"]) == 64
     assert vbnn.TrainedModel(model=trained, num_examples=20).to_dict() == settings
     other = vbnn.TrainedModel(model=_flipout(20, 0), num_examples=20).to_dict()
     assert other["weights"] != settings["weights"]

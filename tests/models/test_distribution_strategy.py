@@ -32,7 +32,7 @@ results = {}
 for kind in ("output", "flipout", "hidden"):
     with strategy.scope():
         model = by_hand.build(kind, network, 25)
-        by_hand.spread(model)
+        by_hand.widen(model)
         weights = model.get_weights()
         by_hand.quieten(model)
         model.compile(tf_keras.optimizers.SGD(0.0, clipnorm=1.0), loss=negative_log_likelihood)

@@ -39,7 +39,7 @@ def _case(kind: str, name: str) -> Case:
     likelihood, y = LIKELIHOODS[name]
     network = _network(likelihood, output_size=y.shape[1], prior_scale=1.5)
     model = by_hand.build(kind, network, N)
-    by_hand.spread(model)
+    by_hand.widen(model)
     by_hand.quieten(model)
     model.compile(tf_keras.optimizers.SGD(0.0), loss=negative_log_likelihood)
     return kind, network, model, y
@@ -80,7 +80,7 @@ def test_fit_shows_the_same_numbers_and_sample_weights_multiply_the_nll(kind: st
 def test_annealing_raises_the_weight_of_the_kl_and_leaves_the_kl(kind: str) -> None:
     network = _network(Normal())
     model = by_hand.build(kind, network, N)
-    by_hand.spread(model)
+    by_hand.widen(model)
     by_hand.quieten(model)
     model.compile(tf_keras.optimizers.SGD(0.0), loss=negative_log_likelihood)
     nll, kl = by_hand.nll_and_kl(kind, model, network, X, Y, N)
@@ -108,7 +108,7 @@ def test_the_kl_of_posteriors_of_any_width_is_that_of_numpy(kind: str) -> None:
     """No draw enters the KL of weights, nor that of the first layer of latents."""
     network = _network(Normal(), hidden_units=(5,), prior_scale=1.5)
     model = by_hand.build(kind, network, N)
-    by_hand.spread(model)
+    by_hand.widen(model)
     model.compile("sgd", loss=negative_log_likelihood)
     _, kl = by_hand.nll_and_kl(kind, model, network, X, Y, N)
     logs = model.evaluate(X, Y, batch_size=7, verbose=0, return_dict=True)

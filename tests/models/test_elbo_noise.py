@@ -25,7 +25,7 @@ def test_the_noisy_nll_of_a_linear_model_has_its_closed_form_as_expectation(kind
     """E_q[nll] = nll at the means + Var_q[output] / (2 noise^2); without that term the check fails."""
     network = Network(input_shape=(3,), output_size=2, hidden_units=(), likelihood=Normal(scale=0.5))
     model = by_hand.build(kind, network, N)
-    by_hand.spread(model)
+    by_hand.widen(model)
     model.compile("sgd", loss=negative_log_likelihood)
     at_the_means, kl = by_hand.nll_and_kl(kind, model, network, X, Y, N)
     (_, kernel), (_, bias) = by_hand.posterior(model, "parameters").values()

@@ -43,7 +43,7 @@ def _model(name: str, kind: str = "output", **settings: Any) -> Any:
     likelihood, y = LIKELIHOODS[name]
     network = Network(input_shape=(3,), output_size=y.shape[1], hidden_units=(4,), likelihood=likelihood)
     model = by_hand.build(kind, network, N)
-    by_hand.spread(model)
+    by_hand.widen(model)
     return _compiled(model, **settings)
 
 
@@ -52,7 +52,7 @@ def _images(likelihood: Likelihood) -> Any:
     x = tf_keras.Input((3,))
     parameters = tf_keras.layers.Dense(likelihood.num_parameters(6), name="parameters")(x)
     model = VariationalModel(x, LikelihoodHead(likelihood, 6, event_shape=(2, 3), name="y")(parameters))
-    by_hand.spread(model)
+    by_hand.widen(model)
     return _compiled(model)
 
 

@@ -23,7 +23,7 @@ FEW = {"num_samples": 5}
 @pytest.mark.parametrize("kind", by_hand.KINDS)
 def test_the_models_of_this_package_have_the_right_kl_and_no_warning(kind: str) -> None:
     model = by_hand.build(kind, NETWORK, N)
-    by_hand.spread(model)
+    by_hand.widen(model)
     audit = audit_elbo(model, X, Y, **FEW)
     _, kl = by_hand.nll_and_kl(kind, model, NETWORK, X, Y, N)
     assert audit.kl == pytest.approx(kl, rel=1e-5)
@@ -39,7 +39,7 @@ def test_the_nll_of_a_linear_layer_with_known_noise_is_the_closed_form(kind: str
     sigma, samples = 0.7, 2000
     network = Network(input_shape=(3,), output_size=2, hidden_units=(), likelihood=Normal(scale=sigma))
     model = by_hand.build(kind, network, N)
-    by_hand.spread(model)
+    by_hand.widen(model)
     (kernel, kernel_sd), (bias, bias_sd) = by_hand.posterior(model, "parameters").values()
     mean, variance = X @ kernel + bias, X**2 @ kernel_sd**2 + bias_sd**2
     error = (Y - mean) ** 2 + variance

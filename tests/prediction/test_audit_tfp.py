@@ -53,7 +53,7 @@ def _with_latents(regularizer: Any = None, add_loss: Any = None, weight_decay: A
     if add_loss is not None:
         latents.append(add_loss)
     model = tf_keras.Sequential([tf_keras.Input((3,)), *latents, tf_keras.layers.Dense(2), _head()])
-    by_hand.spread(model)
+    by_hand.widen(model)
     return model
 
 
@@ -117,7 +117,7 @@ def test_dense_variational_has_the_weight_that_it_is_given(weight: float, temper
 
     layer = tfp.layers.DenseVariational(2, posterior, prior, kl_weight=weight, kl_use_exact=True)
     model = tf_keras.Sequential([tf_keras.Input((3,)), layer, _head()])
-    by_hand.spread(model)
+    by_hand.widen(model)
     audit = audit_elbo(model, X, Y, **FEW)
     loc, raw = np.split(layer.variables[0].numpy().astype(float), 2)
     assert audit.kl == pytest.approx(by_hand.normal_kl(loc, by_hand.softplus(raw), 1.0).sum() / N, rel=1e-5)

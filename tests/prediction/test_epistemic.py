@@ -83,7 +83,7 @@ def test_growth_close_to_the_data_is_the_slope_of_the_closed_form() -> None:
 
 def test_a_model_of_points_has_no_epistemic_variance() -> None:
     model = by_hand.build("output", dataclasses.replace(LINEAR, likelihood=Normal()), 20)
-    by_hand.spread(model)
+    by_hand.widen(model)
     report = measure_epistemic_variance(model, lecture(), num_samples=10)
     assert report.epistemic_variance == dict.fromkeys(REGIONS, 0.0)
     assert all(variance > 0 for variance in report.aleatoric_variance.values())
@@ -117,7 +117,7 @@ def _classes(names: tuple[str, ...]) -> Dataset:
 def test_probabilities_of_classes_are_measured() -> None:
     network = Network(input_shape=(2,), output_size=1, hidden_units=(5,), likelihood=Categorical(num_classes=3))
     model = by_hand.build("flipout", network, 60)
-    by_hand.spread(model)
+    by_hand.widen(model)
     report = measure_epistemic_variance(model, _classes(("ash", "birch", "oak")), num_samples=50)
     assert all(0 < variance < 0.25 for variance in report.epistemic_variance.values())
     with pytest.raises(ValueError, match="the model must have 4 outputs, got 3"):

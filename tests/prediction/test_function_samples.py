@@ -30,7 +30,7 @@ def models() -> dict[str, Any]:
 def _models(network: Network) -> dict[str, Any]:
     built = {kind: by_hand.build(kind, network, 12, seed=i) for i, kind in enumerate(by_hand.KINDS)}
     for model in built.values():
-        by_hand.spread(model)
+        by_hand.widen(model)
     for kind in by_hand.ESTIMATORS[1:]:
         built[kind].set_weights(built[by_hand.ESTIMATORS[0]].get_weights())
     return built
@@ -130,7 +130,7 @@ def test_the_moments_of_a_linear_model_are_the_closed_form() -> None:
     """E[f(x)] = x E[W] + E[b], and Var[f(x)] = x^2 Var[W] + Var[b], within 4.5 standard errors."""
     network = Network(input_shape=(1,), output_size=2, hidden_units=(), likelihood=Normal(scale=1.0))
     model, x, draws = by_hand.build("flipout", network, 12), np.array([[-2.0], [0.0], [2.0]]), 4000
-    by_hand.spread(model)
+    by_hand.widen(model)
     (kernel, kernel_sd), (bias, bias_sd) = by_hand.posterior(model, "parameters").values()
     functions = sample_functions(model, x, num_samples=draws, seed=0).astype(np.float64)
     variance = x**2 @ kernel_sd**2 + bias_sd**2

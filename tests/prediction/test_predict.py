@@ -23,7 +23,7 @@ NETWORK = Network(input_shape=(3,), output_size=2, hidden_units=(6, 5), activati
 
 def _model(kind: str) -> Any:
     model = by_hand.build(kind, NETWORK, 12)
-    by_hand.spread(model)
+    by_hand.widen(model)
     return model
 
 
@@ -54,7 +54,7 @@ def test_point_weights_have_exactly_no_epistemic_variance() -> None:
 def test_log_prob_is_the_log_of_the_mean_density_over_the_samples(likelihood: Normal) -> None:
     network = Network(input_shape=(3,), output_size=2, hidden_units=(6,), likelihood=likelihood)
     model = by_hand.build("flipout", network, 12)
-    by_hand.spread(model)
+    by_hand.widen(model)
     f = sample_functions(model, X, num_samples=130, seed=0).astype(np.float64)
     _, scale = by_hand.likelihood_of(model, network, f[0])
     log_densities = np.stack([-by_hand.normal_nll(Y, loc, scale) for loc in f])

@@ -36,7 +36,7 @@ def models() -> dict[str, Any]:
         network = Network(input_shape=(3,), output_size=y.shape[1], hidden_units=(6,), likelihood=likelihood)
         for kind in KINDS:
             built[f"{kind} {name}"] = model = by_hand.build(kind, network, N)
-            by_hand.spread(model, seed=3)
+            by_hand.widen(model, seed=3)
             if kind == "hidden":  # Latents of a spread that tells on the class.
                 model.get_layer("hidden_1_parameters").bias.assign_add(np.repeat([0.0, 3.0], 6))
     return built
@@ -194,7 +194,7 @@ def test_a_mixtures_moments_and_density_are_those_of_all_draws_components() -> N
     likelihood = MixtureNormal(num_components=3)
     network = Network(input_shape=(3,), output_size=2, hidden_units=(), likelihood=likelihood)
     model = by_hand.build("flipout", network, N)
-    by_hand.spread(model)
+    by_hand.widen(model)
     y = RNG.normal(size=(N, 2))
     parameters = sample_functions(tf_keras.Sequential(model.layers[:-1]), X, num_samples=S, seed=0).astype(np.float64)
     weights, loc, scale = by_hand.mixture_of(likelihood, parameters, 2)

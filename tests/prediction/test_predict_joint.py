@@ -33,7 +33,7 @@ def models() -> dict[str, Any]:
     """A model of each kind, whose noise is known."""
     built = {kind: by_hand.build(kind, NETWORK, 12, seed=i) for i, kind in enumerate(KINDS)}
     for model in built.values():
-        by_hand.spread(model)
+        by_hand.widen(model)
     return built
 
 
@@ -98,7 +98,7 @@ def test_the_joint_density_of_a_linear_model_is_a_multivariate_normal() -> None:
     """Cov[y] = X diag(s^2) X' + s_bias^2 + noise^2 on the diagonal."""
     network = Network(input_shape=(3,), output_size=1, hidden_units=(), likelihood=Normal(scale=NOISE))
     model = by_hand.build("flipout", network, 12)
-    by_hand.spread(model)
+    by_hand.widen(model)
     (loc, scale), (bias, bias_scale) = by_hand.posterior(model, "parameters").values()
     x, y = X[:3].astype(np.float64), np.array([0.3, -0.5, 0.1])
     mean, shared = (x @ loc)[:, 0] + bias, x @ np.diag(scale[:, 0] ** 2) @ x.T + bias_scale**2
@@ -209,7 +209,7 @@ def test_noise_of_the_functions_seed_is_not_that_of_a_layer() -> None:
     x = np.zeros((1, 1))
     for kind in KINDS[1:]:
         model = by_hand.build(kind, network, 12)
-        by_hand.spread(model)
+        by_hand.widen(model)
         functions = sample_functions(model, x, num_samples=100, seed=0)
         samples = predict(model, x, num_samples=100, seed=0).sample(seed=0)
         noise = samples - functions

@@ -90,8 +90,11 @@ def test_columns_may_be_missing() -> None:
     ("others", "caveat"),
     [
         ({"kl_latents": math.nan, "kl_weights": 3.0}, ""),
-        ({}, "; noise drawn inside the network, not uncertainty about parameters"),
-        ({"kl_weights": 3.0}, "; noise drawn inside the network as well as uncertainty about weights"),
+        ({}, "; its draws differ by noise of the network's units, which is not uncertainty about parameters"),
+        (
+            {"kl_weights": 3.0},
+            "; its draws differ by noise of the network's units as well as by uncertainty about weights",
+        ),
     ],
     ids=["weights", "latents", "both"],
 )
@@ -117,7 +120,7 @@ def test_no_sd_and_no_seed_are_stated() -> None:
         ),
         RESULTS,
     )
-    assert none == "ae: its draws do not differ, so it never knows that it does not know"
+    assert none == "ae: its draws do not differ: it reports no uncertainty of its reconstructions"
     assert failed == "vae: no seed succeeded (2 seeds failed)"
     assert partly.endswith("(1 seed failed)")
 

@@ -93,14 +93,16 @@ def test_one_seed_has_no_interval() -> None:
 
 def test_no_variance_is_said_and_is_not_small_variance() -> None:
     none, some = verdicts(_summary({("output", 0): (0.0, 0.0, 0.0), ("flipout", 0): (1e-9, 1e-9, 1e-9)}))
-    assert none == "output: no epistemic variance anywhere, so it never knows that it does not know"
+    assert none == "output: no epistemic variance anywhere: it reports no uncertainty of the function"
     assert "1 times as much beyond" in some
 
 
 def test_noise_inside_the_network_is_not_called_uncertainty() -> None:
     runs = {("flipout", 0): (1.0, 1.0, 9.0), ("mine", 0): (1.0, 1.0, 9.0)}
     weights, units = verdicts(_summary(runs).assign(latent_noise=[0, 1]))
-    assert units.endswith("; noise drawn inside the network, not uncertainty about parameters")
+    assert units.endswith(
+        "; its draws differ by noise of the network's units, which is not uncertainty about parameters"
+    )
     assert units.removeprefix("mine").startswith(weights.removeprefix("flipout"))
     for unknown in (_summary(runs).drop(columns="latent_noise"), _summary(runs).assign(latent_noise=math.nan)):
         assert "noise" not in "".join(verdicts(unknown))

@@ -61,7 +61,7 @@ class FitError(RuntimeError):
 
     Args:
         message: Why there is no posterior.
-        diagnostics: Of the Markov chains, if there were any.
+        diagnostics: Diagnostics of the Markov chains, if there were any.
 
     Example:
         >>> import variational_bnn as vbnn
@@ -121,7 +121,9 @@ class Posterior(Protocol):
 class Method(Protocol):
     """A way to find a posterior over the functions of a network, or over functions of its own.
 
-    A method is best a frozen dataclass whose fields are its settings: `compare` stores them with the results.
+    A method is best a frozen dataclass whose fields are its settings: `compare` stores them with the results. It may
+    also have a function `exact(network) -> bool`, which says whether its posterior is the exact one of the network:
+    then `compare` measures the distances of the other methods to it.
 
     Example:
         Scikit-learn's Bayesian linear regression, ready to be passed to `compare`:

@@ -18,7 +18,7 @@ class AutoencoderResult:
     Attributes:
         images: Name of the images.
         model: Name of the model in the comparison.
-        seed: Of the initial values, the training noise and the draws.
+        seed: Seed of the initial values, the training noise and the draws.
         nll: Mean over the test images of E_q[-log p(x given z)].
         kl_latents: Mean KL of the test images' latents; NaN without random latents.
         kl_weights: KL of the weights over the number of training images; NaN where the weights are points.

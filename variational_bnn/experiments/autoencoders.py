@@ -44,9 +44,9 @@ class AutoencoderRun:
     """An autoencoder and a seed, to be fitted to images; everything that its row depends on.
 
     Attributes:
-        name: Of the autoencoder in the comparison.
+        name: Name of the autoencoder in the comparison.
         method: How it is built and trained.
-        seed: Of the fits and of the draws.
+        seed: Seed of the fits and of the draws.
         images: What to learn from.
         network: Sizes and likelihood.
         held_out: The label that a second fit does not see.
@@ -180,7 +180,7 @@ def _terms(model: tf_keras.Model, bounds: Bounds) -> dict[str, Any]:
 
 
 def _measure_apart(run: AutoencoderRun, model: tf_keras.Model) -> tuple[dict[str, Any], Arrays]:
-    """Reconstructions, and how they spread, of test images of seen classes and of the one that was held out."""
+    """Errors and predictive sds of reconstructions, of test images of seen classes and of the held-out class."""
     images = run.images
     groups = {
         "seen": images.x_test[_seen(images, run.held_out)],

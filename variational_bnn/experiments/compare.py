@@ -102,10 +102,11 @@ def compare(
     for name, method in chosen.items():
         reason = method.supports(dataset, network)
         require(reason is None, f"method {name!r} does not support this: {reason}")
+    seeds = seeds_of(seeds)
     runs = [
         TableRun(name=name, method=method, seed=seed, dataset=dataset, network=network, num_samples=num_samples)
         for name, method in chosen.items()
-        for seed in seeds_of(seeds)
+        for seed in seeds
     ]
     settings = _settings(dataset, network, chosen, num_samples)
     data = _training_rows(dataset)
@@ -173,8 +174,14 @@ def _settings(dataset: Dataset, network: Network, methods: Mapping[str, Method],
         },
         "network": network.to_dict(),
         "num_samples": num_samples,
-        "methods": {name: settings_of(method) for name, method in methods.items()},
+        "methods": {name: settings_of(method) | _exact(method, network) for name, method in methods.items()},
     }
+
+
+def _exact(method: Method, network: Network) -> dict[str, bool]:
+    """Whether a method says that its posterior is the exact one."""
+    exact = getattr(method, "exact", None)
+    return {"exact": True} if callable(exact) and exact(network) else {}
 
 
 def _digest(dataset: Dataset) -> str:

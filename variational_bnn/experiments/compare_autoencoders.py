@@ -76,6 +76,7 @@ def compare_autoencoders(
     _check(images, network, label, num_samples)
     require_count("workers", workers)
     chosen = {name: model.for_images(len(images.x_train)) for name, model in _named(models).items()}
+    seeds = seeds_of(seeds)
     runs = [
         AutoencoderRun(
             name=name,
@@ -87,7 +88,7 @@ def compare_autoencoders(
             num_samples=num_samples,
         )
         for name, model in chosen.items()
-        for seed in seeds_of(seeds)
+        for seed in seeds
     ]
     settings, examples, store = _settings(images, network, chosen, label, num_samples), shown(images, label), None
     if directory is not None:
@@ -103,6 +104,8 @@ def _named(models: Iterable[str] | Mapping[str, str | Autoencoder]) -> dict[str,
     listed = isinstance(models, Iterable) and not isinstance(models, str)
     require(listed, f"models must be a sequence or a mapping, got {models!r}")
     given = models if isinstance(models, Mapping) else {name: name for name in models}
+    for name in given:
+        require(isinstance(name, str) and bool(name.strip()), f"a model without a name must be a name, got {name!r}")
     require(bool(given), "models must hold at least one model, got none")
     for value in given.values():
         if isinstance(value, str):

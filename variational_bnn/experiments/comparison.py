@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from variational_bnn.base.checks import require
 from variational_bnn.evaluation.reference_distance import reference_distances, summarise_reference_distances
 from variational_bnn.evaluation.summary import summarise
+from variational_bnn.experiments.files import in_one_line
 from variational_bnn.experiments.result import PREDICTION_COLUMNS, RESULT_COLUMNS
 from variational_bnn.experiments.run import Key, Outcome
 from variational_bnn.experiments.store import Store
@@ -22,9 +23,6 @@ from variational_bnn.report.figures.comparison import ComparisonRows, plot_compa
 
 KIND = "tables"
 """What the settings of such a directory call it."""
-
-EXACT = ("linear", "hmc")
-"""Methods that the others can be measured against; the first only where it is the network's own posterior."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,8 +63,10 @@ class Comparison:
         """
         store = store_in(directory)
         settings = store.settings()
-        known = isinstance(settings.get("dataset"), dict) and isinstance(settings.get("network"), dict)
-        require(known, f"{directory} is not a results directory of this package: it names no dataset and network")
+        about = settings.get("dataset")
+        known = isinstance(about, dict) and isinstance(about.get("name"), str)
+        known &= all(isinstance(method, dict) for method in settings["methods"].values())
+        require(known, f"{directory} is not a results directory of this package: it describes no dataset or method")
         store.warn_of_other_versions()
         outcomes = {key: store.read(folder) for key, folder in store.finished().items()}
         return cls(settings=settings, data=store.input_table("data"), outcomes=outcomes)
@@ -97,13 +97,15 @@ class Comparison:
     def reference(self) -> str | None:
         """The method that the others are measured against, if one of them is exact.
 
-        That is `linear` where it is exact (no hidden units, known noise), else `hmc`, from the seeds whose chains
-        converged.
+        A method says so itself (see `Method`). One in closed form comes before one that samples by Markov chains, of
+        which only the seeds count whose chains converged.
         """
-        network = self.settings["network"]
-        closed_form = not network.get("hidden_units") and isinstance(network.get("likelihood", {}).get("scale"), float)
-        good = set(self.results.loc[self.results["status"] == "ok", "method"])
-        return next((name for name in EXACT[0 if closed_form else 1 :] if name in good), None)
+        good = self.results[self.results["status"] == "ok"]
+        exact = [name for name, settings in self.settings["methods"].items() if settings.get("exact")]
+        samples = {
+            str(name): bool(rows["r_hat"].notna().any()) for name, rows in good.groupby("method") if name in exact
+        }
+        return min(samples, key=lambda name: samples[name], default=None)
 
     @functools.cached_property
     def reference_distances(self) -> pd.DataFrame:
@@ -166,12 +168,14 @@ def save_outcomes(store: Store, outcomes: Mapping[Key, Outcome], figures: Mappin
     for key, outcome in outcomes.items():
         if outcome.finished and key not in finished:
             store.save(key, outcome)
-    others = [store.read(folder).rows for key, folder in finished.items() if key not in outcomes]
-    store.write_results([*others, *(outcome.rows for outcome in outcomes.values())])
+    kept = {key: store.read(folder).rows for key, folder in store.finished().items()}
+    lost = {key: outcome.rows for key, outcome in outcomes.items() if not outcome.finished}
+    store.write_results({**lost, **kept})
     paths = []
     for name, figure in figures.items():
         paths.append(store.directory / f"{name}.png")
-        figure.savefig(paths[-1], dpi="figure")
+        with in_one_line("write", paths[-1]):
+            figure.savefig(paths[-1], dpi="figure")
     return paths
 
 

@@ -10,9 +10,10 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 
 import cloudpickle
 from loky import ProcessPoolExecutor
@@ -55,22 +56,24 @@ def execute(
     keys = [run.key for run in runs]
     require(len(set(keys)) == len(keys), f"runs must differ in name or seed, got {', '.join(map(label, keys))}")
     stored = {} if store is None else {key: store.read(folder) for key, folder in store.finished().items()}
-    rows = [outcome.rows for outcome in stored.values()]
+    rows = {key: outcome.rows for key, outcome in stored.items()}
     outcomes = {key: outcome for key, outcome in stored.items() if key in keys}
     del stored
     waiting = [run for run in runs if run.key not in outcomes]
-    with _shown(progress, len(runs), len(outcomes)) as show:
-        for run, outcome in _executed(waiting, workers, show):
+    with _shown(progress, len(runs), len(outcomes)) as show, closing(_executed(waiting, workers, show)) as executed:
+        for run, outcome in executed:
             outcomes[run.key] = outcome
-            rows.append(outcome.rows)
+            rows[run.key] = outcome.rows
             if store is not None:
                 if outcome.finished:
                     store.save(run.key, outcome)
                 store.write_results(rows)
+    if store is not None:
+        store.write_results(rows)
     return {key: outcomes[key] for key in keys}
 
 
-Executed = Iterator[tuple[Run, Outcome]]
+Executed = Generator[tuple[Run, Outcome], None, None]
 """Runs as they come to an end, each with its outcome."""
 
 Show = Callable[[Run], Advance]
@@ -78,38 +81,47 @@ Show = Callable[[Run], Advance]
 
 
 def _executed(runs: list[Run], workers: int, show: Show) -> Executed:
-    """Execute runs here with one worker; otherwise those that cannot be pickled here, and the others by workers."""
-    pickled = {run.key: _pickled(run) for run in runs} if workers > 1 else {}
-    here = [run for run in runs if pickled.get(run.key) is None]
-    yield from _by_workers([(run, data) for run in runs if (data := pickled.get(run.key))], workers, show)
+    """Execute runs here with one worker; otherwise by workers, and afterwards here those that cannot be pickled."""
+    here = deque(runs if workers == 1 else ())
+    if workers > 1:
+        yield from _by_workers(deque(runs), workers, show, here)
     for run in here:
         advance = show(run)
         yield run, run.outcome(advance)
         advance(1.0)
 
 
-def _pickled(run: Run) -> bytes | None:
-    """The run for a worker; None if something in it, such as a model that cannot be saved, cannot be pickled."""
-    try:
-        return bytes(cloudpickle.dumps(run))
-    except Exception:  # What cannot be pickled fails in as many ways as there are objects.
-        return None
+def _by_workers(waiting: deque[Run], workers: int, show: Show, here: deque[Run]) -> Executed:
+    """Spread runs over worker processes, each an executor of its own: so it is known which run a worker died of.
 
-
-def _by_workers(runs: list[tuple[Run, bytes]], workers: int, show: Show) -> Executed:
-    """Spread runs over worker processes, each an executor of its own: so it is known which run a worker died of."""
-    waiting = deque(runs)
+    Args:
+        waiting: The runs.
+        workers: How many processes.
+        show: Shows the progress.
+        here: Where runs are put that cannot be pickled, such as those of a model that cannot be saved.
+    """
     active: dict[Future[Outcome], tuple[Run, ProcessPoolExecutor]] = {}
 
     def start(executor: ProcessPoolExecutor) -> None:
-        if waiting:
-            run, data = waiting.popleft()
-            active[executor.submit(_outcome_of, data)] = run, executor
-        else:
-            executor.shutdown(wait=False)
+        """Give the executor the next run that can be pickled; shut it down if there is none."""
+        while waiting:
+            run = waiting.popleft()
+            try:
+                data = cloudpickle.dumps(run)
+            except Exception:  # What cannot be pickled fails in as many ways as there are objects.
+                here.append(run)
+                continue
+            try:
+                future = executor.submit(_outcome_of, data)
+            except BrokenProcessPool:  # The worker died after its last run.
+                executor = _worker(workers)
+                future = executor.submit(_outcome_of, data)
+            active[future] = run, executor
+            return
+        executor.shutdown(wait=False)
 
     try:
-        for _ in range(min(workers, len(runs))):
+        for _ in range(min(workers, len(waiting))):
             start(_worker(workers))
         while active:
             done, _ = wait(active, return_when=FIRST_COMPLETED)
@@ -169,7 +181,7 @@ def _death(error: BaseException) -> str:
 @contextlib.contextmanager
 def _shown(progress: bool, total: int, done: int) -> Iterator[Show]:
     """A bar of runs on standard error."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
         task = bar.add_task(f"{done} runs were finished already" if done else "fitting", total=total, completed=done)
 

@@ -121,7 +121,7 @@ def write_folder_file(path: Path, data: bytes) -> None:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Put a file in place at once: it is the old one or the new one, whatever is killed at what moment."""
+    """Put a file in place at once: it is the old one or the new one, even if the process is killed meanwhile."""
     beside = path.with_name(f".{path.name}.partial")
     with in_one_line("write", path):
         try:

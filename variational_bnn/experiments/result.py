@@ -23,7 +23,7 @@ class Result:
     Attributes:
         dataset: Name of the dataset.
         method: Name of the method in the comparison.
-        seed: Of the initial values, the training noise and the function samples.
+        seed: Seed of the initial values, the training noise and the function samples.
         region: "near", "between" or "beyond".
         query_points: How many query points the region has.
         epistemic_variance: Mean epistemic variance, squared units of y; of classes, that of their probabilities.
@@ -40,16 +40,16 @@ class Result:
             probabilities.
         log_likelihood: Mean log predictive density of the held-out targets, nats per row.
         joint_log_likelihood: Mean joint log predictive density of 10 held-out rows at a time, nats per row; NaN with
-            fewer rows. It comes from function samples, and underestimates where their noise is far below their spread.
+            fewer rows. It comes from function samples, and is too low where the noise is far below the epistemic sd.
         crps: Mean continuous ranked probability score of the held-out targets, units of y.
         coverage_50: Share of the held-out targets inside their central 50 % predictive interval (PICP).
-        coverage_80: The same for 80 %.
-        coverage_90: The same for 90 %.
-        coverage_95: The same for 95 %.
+        coverage_80: Share of the held-out targets inside their central 80 % predictive interval.
+        coverage_90: Share of the held-out targets inside their central 90 % predictive interval.
+        coverage_95: Share of the held-out targets inside their central 95 % predictive interval.
         width_50: Mean width of the central 50 % predictive intervals (MPIW), units of y.
-        width_80: The same for 80 %.
-        width_90: The same for 90 %.
-        width_95: The same for 95 %.
+        width_80: Mean width of the central 80 % predictive intervals, units of y.
+        width_90: Mean width of the central 90 % predictive intervals, units of y.
+        width_95: Mean width of the central 95 % predictive intervals, units of y.
         contraction: Mean epistemic variance near the data over that of a fit to four times as many rows, at the same
             query points; about 4 where the data determine all parameters. NaN in other regions.
         contraction_status: "ok", or why there is no contraction although the dataset has a larger sample.
@@ -60,10 +60,10 @@ class Result:
         predict_seconds: Wall clock of the prediction at all query points.
         peak_memory: The most memory that the process held meanwhile, beyond what it held before, MiB. Memory that
             earlier fits had freed within the process is not counted again.
-        acceptance: Acceptance rate of Markov chains. See `Diagnostics`, also for the next three.
-        r_hat: Largest R-hat over the query points.
-        ess: Smallest bulk effective sample size over the query points.
-        ess_tail: Smallest tail effective sample size over the query points.
+        acceptance: Mean acceptance rate of Markov chains.
+        r_hat: Largest rank-normalised split R-hat of function values over the query points; 1 where chains agree.
+        ess: Smallest bulk effective sample size of function values over the query points.
+        ess_tail: Smallest tail effective sample size of function values over the query points.
         status: "ok", or what went wrong.
 
     Example:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import hashlib
+import math
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
@@ -45,8 +49,8 @@ class Run:
     """A run that is to be executed, here or by a worker.
 
     Attributes:
-        name: Of the method.
-        seed: Of everything that is random in the run.
+        name: Name of the method.
+        seed: Seed of everything that is random in the run.
         execute: Does the work.
         failure: `(status) -> outcome`, the rows of a run that went wrong.
     """
@@ -65,36 +69,53 @@ class Run:
         """Execute the run; whatever goes wrong becomes the status of its rows."""
         try:
             return self.execute(advance)
-        except FitError as error:
-            return self.failure(str(error))
         except Exception as error:  # A method may be anybody's: its faults are reported, and the other runs go on.
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            return self.failure(f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})")
+            return self.failure(status_of(error))
+
+
+def status_of(error: Exception) -> str:
+    """What went wrong in a run: the message of a `FitError`; of any other error its kind, its message and its place."""
+    if isinstance(error, FitError):
+        return str(error)
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
 
 
 def settings_of(method: object) -> dict[str, Any]:
-    """A method's class and settings as plain values that JSON can hold.
+    """A method's class and settings as plain values that JSON can hold; methods that differ have other ones.
 
-    They are what its `to_dict` gives, or the fields of a dataclass, or nothing. A function or a class is named by its
-    module and name; any other object by its `repr`, unless that depends on where it lies in memory.
+    They are what its `to_dict` gives, or the fields of a dataclass, or else its attributes whose names begin with no
+    underscore.
     """
     if hasattr(method, "to_dict"):
-        fields = method.to_dict()
+        settings = method.to_dict()
     elif dataclasses.is_dataclass(method):
-        fields = {entry.name: getattr(method, entry.name) for entry in dataclasses.fields(method)}
+        settings = {entry.name: getattr(method, entry.name) for entry in dataclasses.fields(method)}
     else:
-        fields = {}
-    return {"class": type(method).__qualname__, **{str(name): _plain(value) for name, value in fields.items()}}
+        attributes = getattr(method, "__dict__", {})
+        settings = {name: value for name, value in attributes.items() if not name.startswith("_")}
+    return {"class": type(method).__qualname__, **{str(name): _plain(value) for name, value in settings.items()}}
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, (bool, int, float, str)):
+    """A value as JSON can hold it: an array by its digest, a function by its name, an object by its settings."""
+    if value is None or isinstance(value, (bool, int, str)):
         return value
+    if isinstance(value, (float, np.generic)):
+        number = value.item() if isinstance(value, np.generic) else value
+        return number if not isinstance(number, float) or math.isfinite(number) else repr(number)
+    if isinstance(value, np.ndarray):
+        digest = hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()
+        return f"{value.dtype} {list(value.shape)} {digest}"
     if isinstance(value, (list, tuple)):
         return [_plain(entry) for entry in value]
     if isinstance(value, Mapping):
         return {str(name): _plain(entry) for name, entry in value.items()}
+    if isinstance(value, functools.partial):
+        return {"function": _plain(value.func), "arguments": _plain(value.args), "keywords": _plain(value.keywords)}
     if hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
+    if hasattr(value, "get_params"):  # As the estimators and kernels of scikit-learn.
+        return {"class": type(value).__qualname__, **_plain(value.get_params())}
     text = repr(value)
     return f"{type(value).__module__}.{type(value).__qualname__}" if " at 0x" in text else " ".join(text.split())

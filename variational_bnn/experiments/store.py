@@ -10,9 +10,9 @@ The directory holds
 - `results.csv`: the rows of all finished runs, to be opened by the user. It is written anew from the runs' own rows and
   never read.
 
-That a run's folder is there means that the run is finished, whatever is killed at what moment. Tables are read by the
-names of their columns: one that is missing has its default, and one that is unknown is kept. Floats come back exactly
-as they were. Nothing that is read is executed.
+That a run's folder is there means that the run is finished, even if the process is killed meanwhile. Tables are read by
+the names of their columns: one that is missing has its default, and one that is unknown is kept. Floats come back
+exactly as they were. Nothing that is read is executed.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import re
 import shutil
 import warnings
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -106,12 +106,15 @@ class Store:
             if (folder / SETTINGS).exists():
                 old = self.settings()
                 _require_same(folder, old, new)
-                for name, digest in old["files"].items():
-                    read_checked(folder / name, digest)
-                new, contents = {**old, "methods": {**old["methods"], **new["methods"]}}, {}
-            others = [name for name in (*contents, RUNS, RESULTS) if contents and (folder / name).exists()]
-            no_settings = f"{folder} holds {', '.join(others)} but no {SETTINGS}"
-            require(not others, f"{no_settings}: it is not a results directory of this package")
+                missing = [name for name in old["files"] if not (folder / name).exists()]  # After a kill.
+                for name in old["files"].keys() - missing:
+                    read_checked(folder / name, old["files"][name])
+                contents = {name: contents[name] for name in missing if digests.get(name) == old["files"][name]}
+                new = {**old, "methods": {**old["methods"], **new["methods"]}}
+            else:
+                others = [name for name in (*contents, RUNS, RESULTS) if (folder / name).exists()]
+                no_settings = f"{folder} holds {', '.join(others)} but no {SETTINGS}"
+                require(not others, f"{no_settings}: it is not a results directory of this package")
             (folder / RUNS).mkdir(parents=True, exist_ok=True)
             _remove_unfinished(folder / RUNS)
         write_whole(folder / SETTINGS, json.dumps(new, indent=2, ensure_ascii=False).encode() + b"\n")
@@ -134,8 +137,7 @@ class Store:
         with in_one_line("read", self.directory):
             folders = [f for f in (self.directory / RUNS).glob("*") if f.is_dir() and not f.name.startswith(".")]
         runs = {_key(folder): folder for folder in folders}
-        places = {name: place for place, name in enumerate(self.settings()["methods"])}
-        return {key: runs[key] for key in sorted(runs, key=lambda key: (places.get(key[0], len(places)), key))}
+        return {key: runs[key] for key in self._ordered(runs)}
 
     def save(self, key: Key, outcome: Outcome) -> None:
         """Keep a finished run, whole or not at all.
@@ -190,10 +192,16 @@ class Store:
         require(file in digests, f"{self.directory / SETTINGS} must name {file} among its files")
         return read_checked(self.directory / file, digests[file])
 
-    def write_results(self, rows: Sequence[pd.DataFrame]) -> None:
-        """Write `results.csv`, from the rows of all runs."""
+    def write_results(self, rows: Mapping[Key, pd.DataFrame]) -> None:
+        """Write `results.csv` from the rows of all runs, in the order of the methods in the settings and the seeds."""
         if rows:
-            write_whole(self.directory / RESULTS, table_bytes(pd.concat(rows, ignore_index=True)))
+            tables = [rows[key] for key in self._ordered(rows)]
+            write_whole(self.directory / RESULTS, table_bytes(pd.concat(tables, ignore_index=True)))
+
+    def _ordered(self, keys: Iterable[Key]) -> list[Key]:
+        """The runs in the order of the methods in the settings, and of the seeds."""
+        places = {name: place for place, name in enumerate(self.settings()["methods"])}
+        return sorted(keys, key=lambda key: (places.get(key[0], len(places)), key))
 
     def warn_of_other_versions(self) -> None:
         """Warn if versions of packages that made the runs differ from those that are installed."""
@@ -235,6 +243,7 @@ def _folder_name(key: Key) -> str:
 
 def _about(folder: Path) -> dict[str, Any]:
     """The contents of `run.json`."""
+    require((folder / RUN).exists(), f"{folder} has no {RUN}: it is not a run of this package, move it away")
     about = _json(folder / RUN)
     types = {"format": int, "name": str, "seed": int, "versions": dict, "files": dict}
     wrong = [name for name, kind in types.items() if not isinstance(about.get(name), kind)]

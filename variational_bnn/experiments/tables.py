@@ -25,12 +25,12 @@ from variational_bnn.base import (
     Posterior,
     Predictive,
 )
-from variational_bnn.base.checks import Array, Floats
+from variational_bnn.base.checks import Array, Floats, require
 from variational_bnn.evaluation.regions import QUERY_POINT_SEED, QueryPoints, growth_exponent, propose_query_points
 from variational_bnn.evaluation.scores import accuracy, coverage, crps, interval_width, pit, rmse
 from variational_bnn.experiments.memory import peak_memory
 from variational_bnn.experiments.result import NO_PREDICTIONS, RESULT_COLUMNS, Result, table_of
-from variational_bnn.experiments.run import Advance, Arrays, Outcome, Run
+from variational_bnn.experiments.run import Advance, Arrays, Outcome, Run, status_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,12 +38,12 @@ class TableRun:
     """A method and a seed, to be fitted to a dataset; everything that its rows depend on.
 
     Attributes:
-        name: Of the method in the comparison.
+        name: Name of the method in the comparison.
         method: The method.
-        seed: Of the fit and of the function samples.
+        seed: Seed of the fit and of the function samples.
         dataset: What to learn from.
         network: What to fit.
-        num_samples: Function samples of each predictive.
+        num_samples: Number of function samples of each predictive.
     """
 
     name: str
@@ -82,7 +82,7 @@ class TableRun:
                     predictive = self.predict(posterior, points.x)
                 predicted = time.perf_counter()
                 functions = posterior.sample_functions(points.x, num_samples=self.num_samples, seed=self.seed)
-                _require_finite(predictive, functions)
+                functions = _checked(self, predictive, functions, len(points.x))
             except FitError as error:
                 measured = {"fit_seconds": time.perf_counter() - start, "peak_memory": peak()}
                 return _failed(self.dataset, self.name, self.seed, str(error), error.diagnostics, measured)
@@ -152,17 +152,34 @@ def _training_scores(dataset: Dataset, predictive: Predictive) -> dict[str, Any]
 
 
 def _information(predictive: Predictive, inside: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """The means over some of the queries of what only classes have."""
+    """Mean entropy and mutual information over some query points; empty unless y is a class."""
     if predictive.entropy is None:
         return {}
     parts = {"entropy": predictive.entropy, "mutual_information": predictive.mutual_information}
     return {name: float(values[inside].mean()) for name, values in parts.items()}
 
 
-def _require_finite(predictive: Predictive, functions: Floats) -> None:
+def _checked(run: TableRun, predictive: Predictive, functions: Any, num_points: int) -> Floats:
+    """The function samples as an array of numbers.
+
+    Raises:
+        FitError: If a prediction is infinite or NaN.
+        TypeError: If `predict` returned something else than a `Predictive`.
+        ValueError: If a shape is wrong.
+    """
+    if not isinstance(predictive, Predictive):
+        raise TypeError(f"predict must return a Predictive, got {type(predictive).__name__}")
+    functions = np.asarray(functions)
+    functions = functions if functions.dtype.kind == "f" else functions.astype(np.float64)
+    shape = (num_points, len(run.dataset.output_names))
+    got, needed = predictive.mean.shape, (run.num_samples, *shape)
+    require(got == shape, f"predict must return a mean of shape {list(shape)}, got {list(got)}")
+    wrong = f"sample_functions must return shape {list(needed)}, got {list(functions.shape)}"
+    require(functions.shape == needed, wrong)
     parts = predictive.mean, predictive.epistemic_variance, predictive.aleatoric_variance, functions
     if not all(np.isfinite(part).all() for part in parts):
         raise FitError("not finite: a prediction is infinite or NaN")
+    return functions
 
 
 def _diagnosed(diagnostics: Diagnostics | None) -> dict[str, Any]:
@@ -265,12 +282,11 @@ def _contraction(run: TableRun, predictive: Predictive, points: QueryPoints) -> 
         return {}
     if (reason := run.method.supports(more, run.network)) is not None:
         return {"contraction_status": reason}
-    try:
-        posterior = run.fit(more)
-    except FitError as error:
-        return {"contraction_status": str(error)}
     near = points.inside[NEAR]
-    after = float(run.predict(posterior, points.x[near]).epistemic_variance.mean())
+    try:
+        after = float(run.predict(run.fit(more), points.x[near]).epistemic_variance.mean())
+    except Exception as error:  # A method may be anybody's; what was measured before stays.
+        return {"contraction_status": status_of(error)}
     before = float(predictive.epistemic_variance[near].mean())
     return {"contraction": before / after if after > 0 else math.nan}
 

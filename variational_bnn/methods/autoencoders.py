@@ -35,10 +35,10 @@ class Autoencoder:
     Args:
         variational: Whether its latents are random, with prior N(0, I).
         weights: "point", or how uncertain weights are drawn in training: an estimator of `build_weight_variation`.
-        decoder_weights: The same for the decoder alone; None for the encoder's.
+        decoder_weights: Kind of weights of the decoder alone, "point" or an estimator; None for that of the encoder.
         epochs: Passes through the images. None for 15, or as many more as it takes to make 3,000 steps.
         batch_size: Images a step.
-        learning_rate: Of Adam.
+        learning_rate: Learning rate of Adam, > 0.
 
     Raises:
         ValueError: If a number is out of its range, or a kind of weights is unknown.
@@ -59,7 +59,7 @@ class Autoencoder:
     def __post_init__(self) -> None:
         """Check the settings."""
         require(isinstance(self.variational, bool), f"variational must be True or False, got {self.variational!r}")
-        for kind in (self.weights, self.decoder_weights or self.weights):
+        for kind in (self.weights, self.weights if self.decoder_weights is None else self.decoder_weights):
             require_known("kind of weights", kind, (POINT, *ESTIMATORS))
         if self.epochs is not None:
             require_count("epochs", self.epochs)

@@ -59,7 +59,7 @@ class Dropout(GradientMethod):
         require(is_positive(self.rate) and self.rate < 1, f"rate must be > 0 and < 1, got {self.rate!r}")
 
     def supports(self, dataset: Dataset, network: Network) -> str | None:
-        """It needs hidden units."""
+        """Why the network is not supported: it has no hidden units. None if it has some."""
         return None if network.hidden_units else "it needs hidden units, got hidden_units=()"
 
     def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:

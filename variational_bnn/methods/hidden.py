@@ -56,7 +56,7 @@ class HiddenVariation(GradientMethod):
         require_kl_weight(self.kl_weight)
 
     def supports(self, dataset: Dataset, network: Network) -> str | None:
-        """It needs hidden units."""
+        """Why the network is not supported: it has no hidden units. None if it has some."""
         return None if network.hidden_units else "it needs hidden units, got hidden_units=()"
 
     def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:

@@ -51,6 +51,10 @@ class HMC(ChainMethod):
         (True, (600, 2, 2))
     """
 
+    def exact(self, network: Network) -> bool:
+        """Whether the posterior is the exact one of the network: it is, where the chains converge."""
+        return True
+
     def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
         """Sample the weights; a posterior only if the chains agree.
 

@@ -19,7 +19,7 @@ from variational_bnn.methods.problem import (
     identity_scaler,
     require_finite,
 )
-from variational_bnn.models.backend import require_model, tf_keras
+from variational_bnn.models.backend import layers_of, require_model, tf_keras
 from variational_bnn.prediction.predict import sample_functions
 
 
@@ -60,7 +60,7 @@ class TrainedModel:
         require_count("num_examples", self.num_examples)
 
     def supports(self, dataset: Dataset, network: Network) -> str | None:
-        """It can only be measured on the rows that it was trained on."""
+        """Why the dataset is not supported: it has another number of rows than the model was trained on."""
         rows = len(dataset.x)
         return None if rows == self.num_examples else f"the model was trained on {self.num_examples} rows, not {rows}"
 
@@ -75,10 +75,12 @@ class TrainedModel:
         return _posterior(self.model, dataset, identity_scaler(dataset.x.shape[1]), identity_scaler(1))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for settings files: the model's name and a digest of its weights."""
+        """Plain values for settings files: the number of rows, and digests of the layers and of their weights."""
         weights = b"".join(weight.tobytes() for weight in self.model.get_weights())
-        digest = hashlib.sha256(weights).hexdigest()
-        return {"model": self.model.name, "weights": digest, "num_examples": self.num_examples}
+        layers = [(type(layer).__qualname__, _numbers_of(layer)) for layer in layers_of(self.model)[1:]]
+        parts = {"layers": repr(layers).encode(), "weights": weights}
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in parts.items()}
+        return {**digests, "num_examples": self.num_examples}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +94,8 @@ class UntrainedModel:
         build: `(num_examples, seed) -> model`, compiled, from inputs `[N, F]` to a distribution of targets `[N, D]`, or
             to a tensor of their means. To be run by workers it must be a function that can be pickled or one of the
             user's own script.
-        epochs: Of `fit`.
-        batch_size: Of `fit`.
+        epochs: Passes through the training rows.
+        batch_size: Rows in each training step.
         standardise: Whether inputs and targets are given mean 0 and standard deviation 1 on the training rows first.
             Predictions are in the dataset's units either way. Class numbers stay as they are.
 
@@ -126,7 +128,7 @@ class UntrainedModel:
         require(isinstance(self.standardise, bool), f"standardise must be True or False, got {self.standardise!r}")
 
     def supports(self, dataset: Dataset, network: Network) -> str | None:
-        """Whether a model fits a dataset is only seen when it is built."""
+        """None: whether a model fits a dataset is only known when it is built."""
         return None
 
     def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
@@ -159,3 +161,13 @@ def _posterior(
     got = sample_functions(model, rows, num_samples=1).shape[-1]
     require(got == columns, f"the model must put out {columns} columns for the dataset, got {got}")
     return ModelPosterior(model=model, x_scaler=x_scaler, y_scaler=y_scaler, diagnostics=diagnostics_of(model))
+
+
+def _numbers_of(layer: Any) -> dict[str, Any]:
+    """What a layer is configured by, as far as it is plain values; its name depends on what was built before."""
+    try:
+        config = layer.get_config()
+    except NotImplementedError:
+        return {}
+    plain = (bool, int, float, str)
+    return {name: value for name, value in sorted(config.items()) if name != "name" and isinstance(value, plain)}

@@ -60,7 +60,7 @@ class Laplace(GradientMethod):
     """
 
     def supports(self, dataset: Dataset, network: Network) -> str | None:
-        """The KL divergence of two mixtures has no closed form."""
+        """Why the network is not supported: the KL divergence of mixtures has no closed form. None for others."""
         mixture = isinstance(network.likelihood, MixtureNormal)
         return f"it does not support mixtures, got {network.likelihood!r}" if mixture else None
 

@@ -50,9 +50,14 @@ class LinearRegression(NetworkMethod):
     """
 
     def supports(self, dataset: Dataset, network: Network) -> str | None:
-        """It needs normal noise."""
+        """Why the network is not supported: its likelihood is not normal. None if it is."""
         normal = isinstance(network.likelihood, Normal)
         return None if normal else f"it needs a Normal likelihood, got {network.likelihood!r}"
+
+    def exact(self, network: Network) -> bool:
+        """Whether the posterior is the exact one of the network: without hidden units, and with known noise."""
+        known = isinstance(network.likelihood, Normal) and isinstance(network.likelihood.scale, float)
+        return known and not network.hidden_units
 
     def fit(self, dataset: Dataset, network: Network, seed: int) -> LinearPosterior:
         """The posterior in closed form.
@@ -89,7 +94,7 @@ class LinearRegression(NetworkMethod):
 class LinearPosterior:
     """Weights N(mean, noise variance x root root^T) of the features and a one; a `base.Posterior`.
 
-    Its predictive is exact, whatever the number of draws, which only its samples have.
+    The mean, the variances and the densities of its predictive are in closed form, for any number of draws.
 
     Attributes:
         mean: `[F + 1, D]`, in standardised units.

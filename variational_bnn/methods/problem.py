@@ -137,6 +137,10 @@ class NetworkMethod(abc.ABC):
         """Why the method cannot fit the network to the dataset, as a sentence; None if it can."""
         return None
 
+    def exact(self, network: Network) -> bool:
+        """Whether the posterior is the exact one of the network, so that other methods are compared with it."""
+        return False
+
     @abc.abstractmethod
     def fit(self, dataset: Dataset, network: Network, seed: int) -> object:
         """The posterior given the training rows, in the units of the dataset."""

@@ -42,7 +42,7 @@ def is_number_known(data: Any, steps: int | None) -> bool:
     """Whether it is certain how many batches there will be, so that a call of several steps cannot run out of data.
 
     Args:
-        data: Whatever `tf_keras.Model.fit` takes as `x`.
+        data: Anything that `tf_keras.Model.fit` takes as `x`.
         steps: Batches of an epoch, or None for all.
 
     Returns:

@@ -21,7 +21,7 @@ LEGEND = (
 
 NATS = ("nll", "kl_latents", "kl_weights", "negative_elbo", "negative_importance_weighted")
 APART = ("seen", "held_out")
-OF_BOTH = "; noise drawn inside the network as well as uncertainty about weights"
+OF_BOTH = "; its draws differ by noise of the network's units as well as by uncertainty about weights"
 
 
 def tables(summary: pd.DataFrame, results: pd.DataFrame, about: str) -> list[Table]:
@@ -76,7 +76,7 @@ def _verdict(row: pd.Series[float], held_out: str) -> str:
     if not value(row, "seeds_ok") > 0:
         return "no seed succeeded"
     if value(row, "predictive_sd_seen") == 0:
-        return "its draws do not differ, so it never knows that it does not know"
+        return "its draws do not differ: it reports no uncertainty of its reconstructions"
     if math.isnan(value(row, "predictive_sd_ratio")):
         return "no test image is of a class that it was trained on, to compare with"
     times = with_interval(row, "predictive_sd_ratio", digits=3)

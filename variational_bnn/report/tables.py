@@ -13,7 +13,7 @@ from rich.text import Text
 from variational_bnn.base import BETWEEN, BEYOND, LEVELS, MAX_R_HAT, MIN_ESS, NEAR, REGIONS, TAU
 from variational_bnn.evaluation.summary import of_classes
 
-LATENT_NOISE = "; noise drawn inside the network, not uncertainty about parameters"
+LATENT_NOISE = "; its draws differ by noise of the network's units, which is not uncertainty about parameters"
 """What the verdict adds where function samples differ by such noise, which need not shrink with more data."""
 
 _PERCENTS = [f"{100 * level:.0f}" for level in LEVELS]
@@ -201,7 +201,7 @@ def _verdict(row: pd.Series[float]) -> str:
         return f"no seed succeeded{note}"
     sds = [value(row, f"sd_{region}") for region in REGIONS]
     if not any(sd for sd in sds if not math.isnan(sd)):
-        return f"no epistemic variance anywhere, so it never knows that it does not know{note}"
+        return f"no epistemic variance anywhere: it reports no uncertainty of the function{note}"
     ratios = [
         f"{with_interval(row, f'{region}_{NEAR}')} times as much {region} the data as near it"
         for region in (BETWEEN, BEYOND)
