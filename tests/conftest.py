@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# One thread each: the tests run in as many processes as there are cores to spare, on models too small to share out.
+for variable in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
 
 @pytest.fixture
 def data_dir() -> Path:

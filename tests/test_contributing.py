@@ -77,10 +77,11 @@ def test_the_method_of_the_readme(tmp_path: Path) -> None:
     (code,) = (
         block for block in re.findall(r"^```python\n(.*?)^```$", text, re.M | re.S) if "GaussianProcess" in block
     )
-    (tmp_path / "script.py").write_text(code.replace('"flipout": "flipout"', '"flipout": vbnn.Flipout(steps=20)'))
+    shorter = code.replace('"flipout": "flipout"', '"flipout": vbnn.Flipout(steps=20)').replace("range(3)", "range(2)")
+    (tmp_path / "script.py").write_text(shorter)
     printed = _run(["python", "script.py"], tmp_path)
     assert "process" in printed
     assert (tmp_path / "results" / "bands.png").exists()
     assert {folder.name.rsplit("-", 1)[0] for folder in (tmp_path / "results" / "runs").iterdir()} == {
-        f"{name}-{seed}" for name in ("flipout", "process") for seed in range(3)
+        f"{name}-{seed}" for name in ("flipout", "process") for seed in range(2)
     }

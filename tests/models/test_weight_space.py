@@ -12,8 +12,6 @@ import tensorflow as tf
 from scipy import stats
 
 from variational_bnn.base import Network
-from variational_bnn.datasets import lecture
-from variational_bnn.methods.dropout import Dropout
 from variational_bnn.models.builders.output import build_output_variation
 from variational_bnn.models.builders.weights import build_weight_variation
 from variational_bnn.models.likelihoods import Normal
@@ -153,27 +151,3 @@ def test_functions_are_those_of_a_builders_model_with_the_same_weights(network: 
     np.testing.assert_allclose(results.stddev(), built.stddev(), rtol=1e-4)
     turned = space.distribution(space.outputs(tf.constant(z[::-1].copy()), _flat(x)))
     assert not np.allclose(turned.mean(), built.mean(), atol=0.01), "the order of the weights matters"
-
-
-@pytest.mark.parametrize("by_fan_in", [True, False])
-def test_the_penalty_of_dropout_that_drops_nearly_nothing_is_the_prior(by_fan_in: bool) -> None:
-    """Divided by the examples, like the KL of the builders; with more dropped, later weights have a smaller one."""
-    network = Network(
-        input_shape=(1,),
-        output_size=1,
-        hidden_units=(6, 4),
-        likelihood=Normal(scale=1.0),
-        prior_scale=1.7,
-        scale_prior_by_fan_in=by_fan_in,
-    )
-    z, *_ = _values(network)
-    layers, _ = _layers(network, z)
-    penalties = []
-    for rate in (1e-6, 0.5):
-        model = Dropout(steps=1, rate=rate).fit(lecture(), network, 0).model
-        for name, (kernel, bias) in zip(by_hand.layer_names(network), layers, strict=True):
-            model.get_layer(name).set_weights([kernel, bias])
-        penalties.append(len(lecture().x) * float(sum(model.losses)))
-    assert penalties[0] == pytest.approx(-float(WeightSpace.of(network).log_prior(tf.constant(z))), rel=1e-4)
-    kept = sum((kernel**2).sum() * (len(kernel) if by_fan_in else 1) for kernel, _ in layers[1:])
-    assert penalties[0] - penalties[1] == pytest.approx(kept / 2 / (2 * network.prior_scale**2), rel=1e-3)

@@ -72,7 +72,7 @@ class Store:
     Attributes:
         directory: The place.
         kind: What is compared, as the settings name it: "tables" or "autoencoders".
-        columns: Of each table by name, its columns and their defaults; see `files.Columns`. Those of the rows are
+        columns: For each table by name, its columns and their defaults; see `files.Columns`. Those of the rows are
             named "rows".
     """
 

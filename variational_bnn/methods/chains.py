@@ -109,7 +109,7 @@ def diagnose(
     as there are draws.
 
     Args:
-        space: Of the weights.
+        space: Space of the weights.
         draws: `[draws, C, P]` of C chains.
         x: `[M, F]`.
         hidden_values: How many values of hidden units are computed together; the inputs come in chunks accordingly.

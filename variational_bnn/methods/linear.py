@@ -100,8 +100,8 @@ class LinearPosterior:
         mean: `[F + 1, D]`, in standardised units.
         root: `[F + 1, F + 1]`.
         noise: Its standard deviation in standardised units, or None if its variance is inverse gamma.
-        shape: Of the inverse gamma.
-        rate: Of the inverse gamma, `[D]`.
+        shape: Shape of the inverse gamma distribution of the noise variance.
+        rate: Rates of the inverse gamma distributions, `[D]`.
         x_scaler: From the units of the dataset to standardised ones, of the inputs.
         y_scaler: From the units of the dataset to standardised ones, of the targets.
     """

@@ -35,8 +35,8 @@ def optimise(problem: Problem, z: Weights, settings: GradientMethod, seed: int, 
     Args:
         problem: The network and the rows.
         z: Where M searches start, `[M, P]`.
-        settings: Of Adam and the batches.
-        seed: Of the batches.
+        settings: Settings of Adam and of the batches.
+        seed: Seed of the batches.
         prior: Whether the prior's density counts.
 
     Raises:

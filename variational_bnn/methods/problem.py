@@ -35,8 +35,8 @@ class ModelPosterior:
 
     Attributes:
         model: From standardised inputs to a distribution of standardised targets.
-        x_scaler: Of the inputs.
-        y_scaler: Of the targets.
+        x_scaler: Scaler of the inputs.
+        y_scaler: Scaler of the targets.
         diagnostics: The posterior's size and, of Markov chains, how they went.
         weights: The kept draws `[draws, chains, P]` of Markov chains, in units of the prior's standard deviations, in
             the order of `models.weight_space.WeightSpace`; None for other methods.

@@ -20,7 +20,7 @@ def shuffled_batches(arrays: tuple[npt.NDArray[np.float32], ...], batch_size: in
     Args:
         arrays: Arrays `[N, ...]` with the same number of rows, such as `(x, y)`.
         batch_size: Rows of each batch.
-        seed: Of the order of the rows.
+        seed: Seed of the order of the rows.
 
     Returns:
         A dataset of tuples of tensors `[batch_size, ...]`, of infinite cardinality.

@@ -24,7 +24,7 @@ class NormalUnits(Stochastic):
         activation: Name of a Keras activation a; None for the latents themselves.
         initial_scale: Standard deviation of the posterior where the inputs are 0, as they nearly are at the start,
             > 0. That of the prior is 1.
-        seed: Of the random numbers; None takes one from the entropy of the operating system.
+        seed: Seed of the random numbers; None takes one from the entropy of the operating system.
         kl_weight: Weight of the KL in the loss, >= 0: 1 for the evidence lower bound, another one for a beta-VAE.
         **kwargs: Of `tf_keras.layers.Layer`, such as `name`.
 

@@ -157,7 +157,7 @@ class DenseReparameterization(MeanFieldDense, tfp.layers.DenseReparameterization
         scale_prior_by_fan_in: Whether the prior variance of the weights is divided by the fan-in.
         initial_scale: Posterior standard deviation of each weight and bias at the start, divided by that of its prior,
             > 0. Small values start near a network of point weights.
-        seed: Of the initial values and of the random numbers; None takes one from the entropy of the operating system.
+        seed: Seed of the initial values and of the random numbers; None takes one from the operating system.
         kl_weight: Weight of the KL in the loss, >= 0: 1 for the evidence lower bound, less for a tempered posterior.
         **kwargs: Of `tf_keras.layers.Layer`, such as `name`.
 
@@ -222,7 +222,7 @@ class DenseFlipout(MeanFieldDense, tfp.layers.DenseFlipout):
         scale_prior_by_fan_in: Whether the prior variance of the weights is divided by the fan-in.
         initial_scale: Posterior standard deviation of each weight and bias at the start, divided by that of its prior,
             > 0. Small values start near a network of point weights.
-        seed: Of the initial values and of the random numbers; None takes one from the entropy of the operating system.
+        seed: Seed of the initial values and of the random numbers; None takes one from the operating system.
         kl_weight: Weight of the KL in the loss, >= 0: 1 for the evidence lower bound, less for a tempered posterior.
         **kwargs: Of `tf_keras.layers.Layer`, such as `name`.
 
@@ -292,7 +292,7 @@ class DenseLocalReparameterization(MeanFieldDense, tfp.layers.DenseLocalReparame
         scale_prior_by_fan_in: Whether the prior variance of the weights is divided by the fan-in.
         initial_scale: Posterior standard deviation of each weight and bias at the start, divided by that of its prior,
             > 0. Small values start near a network of point weights.
-        seed: Of the initial values and of the random numbers; None takes one from the entropy of the operating system.
+        seed: Seed of the initial values and of the random numbers; None takes one from the operating system.
         kl_weight: Weight of the KL in the loss, >= 0: 1 for the evidence lower bound, less for a tempered posterior.
         **kwargs: Of `tf_keras.layers.Layer`, such as `name`.
 

@@ -38,7 +38,7 @@ class Stochastic(tf_keras.layers.Layer, abc.ABC):
 
     Args:
         *args: Of the next base class.
-        seed: Of the random numbers; None takes one from the entropy of the operating system.
+        seed: Seed of the random numbers; None takes one from the entropy of the operating system.
         kl_weight: Weight of the KL in the loss, >= 0; 1 for the evidence lower bound.
         **kwargs: Of `tf_keras.layers.Layer`, such as `name`.
 

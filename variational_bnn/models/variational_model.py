@@ -42,7 +42,7 @@ class VariationalModel(ManyStepsModel):
     Args:
         inputs: The input or inputs, as made by `tf_keras.Input`.
         outputs: The output: a `tfp` distribution, as a `LikelihoodHead` makes it.
-        name: Of the model.
+        name: Name of the model.
         trainable: Whether the model's variables are trained.
         **kwargs: Further arguments of `tf_keras.Model`.
 

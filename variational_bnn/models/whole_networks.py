@@ -24,7 +24,7 @@ class RandomNetwork(tf_keras.layers.Layer, abc.ABC):
 
     Args:
         network: The network, or the plain values of its `to_dict`.
-        seed: Of the calls.
+        seed: Seed of the calls.
         **kwargs: Of `tf_keras.layers.Layer`, such as `name`.
     """
 

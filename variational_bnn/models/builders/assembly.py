@@ -92,7 +92,7 @@ def dense(units: int, activation: str | None, seed: int, name: str, **settings: 
     Args:
         units: Size of the output.
         activation: Name of a Keras activation, or None.
-        seed: Of the initial values.
+        seed: Seed of the initial values.
         name: Name of the layer.
         **settings: Further arguments of `tf_keras.layers.Dense`.
     """

@@ -55,8 +55,8 @@ def build_autoencoder(
         initial_scale: Posterior standard deviation of each uncertain weight at the start, divided by that of its
             prior, > 0.
         kl_weight: Weight of the KL of the weights in the loss, >= 0; 1 for the evidence lower bound.
-        seed: Of the initial values and of the random numbers of training, >= 0; None takes one from the entropy of the
-            operating system.
+        seed: Seed of the initial values and of the random numbers of training, >= 0; None takes one from the
+            entropy of the operating system.
 
     Returns:
         A model from images `[N, *image_shape]` to a distribution of images, to be compiled with
@@ -110,8 +110,8 @@ def build_variational_autoencoder(
             prior, > 0.
         kl_weight: Weight of the KL of the latents and of that of the weights in the loss, >= 0: 1 for the evidence
             lower bound; the beta of a beta-VAE.
-        seed: Of the initial values and of the random numbers of training, >= 0; None takes one from the entropy of the
-            operating system.
+        seed: Seed of the initial values and of the random numbers of training, >= 0; None takes one from the
+            entropy of the operating system.
 
     Returns:
         A model from images `[N, *image_shape]` to a distribution of images, to be compiled with

@@ -32,8 +32,8 @@ def build_hidden_variation(
         initial_scale: Standard deviation of the units at the start, > 0; that of their prior is 1.
         kl_weight: Weight of the KL in the loss, >= 0: 1 for the evidence lower bound, less for an information
             bottleneck (Alemi et al. 2017, arXiv 1612.00410).
-        seed: Of the initial values and of the random numbers of training, >= 0; None takes one from the entropy of the
-            operating system.
+        seed: Seed of the initial values and of the random numbers of training, >= 0; None takes one from the
+            entropy of the operating system.
 
     Returns:
         A model from inputs `[N, *input_shape]` to a distribution of targets `[N, D]`, to be compiled with

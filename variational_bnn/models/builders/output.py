@@ -16,7 +16,7 @@ def build_output_variation(network: Network, num_examples: int, *, seed: int | N
         network: The network to build. Its prior is not used.
         num_examples: Number of rows N that the model will be trained on. It is checked, so that the builders are
             interchangeable, and not used, since there is no KL to divide by it.
-        seed: Of the initial values, >= 0; None takes one from the entropy of the operating system.
+        seed: Seed of the initial values, >= 0; None takes one from the entropy of the operating system.
 
     Returns:
         A model from inputs `[N, *input_shape]` to a distribution of targets `[N, D]`, to be compiled with

@@ -47,8 +47,8 @@ def build_weight_variation(
         initial_scale: Posterior standard deviation of each weight at the start, divided by that of its prior, > 0.
         kl_weight: Weight of the KL in the loss, >= 0: 1 for the evidence lower bound, less for a tempered ("cold")
             posterior.
-        seed: Of the initial values and of the random numbers of training, >= 0; None takes one from the entropy of the
-            operating system.
+        seed: Seed of the initial values and of the random numbers of training, >= 0; None takes one from the
+            entropy of the operating system.
 
     Returns:
         A model from inputs `[N, *input_shape]` to a distribution of targets `[N, D]`, to be compiled with
