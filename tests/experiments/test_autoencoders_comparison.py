@@ -87,6 +87,9 @@ def test_the_row_is_what_a_fit_by_hand_measures_and_comes_again_from_the_same_se
     np.testing.assert_allclose(row["kl_latents"], bounds.kl_latents.mean(), rtol=1e-4)
     np.testing.assert_allclose(row["negative_importance_weighted"], -bounds.importance_weighted.mean(), rtol=1e-4)
     np.testing.assert_allclose(arrays["codes"], codes, rtol=1e-3, atol=1e-5)
+    apart = ((codes[:, None] - encode(model, IMAGES.x_train, seed=3)[None]) ** 2).sum(-1)
+    votes = [np.bincount(IMAGES.y_train[nearest[:10]]).argmax() for nearest in apart.argsort(axis=1)]
+    assert row["knn_accuracy"] == pytest.approx(np.mean(votes == IMAGES.y_test))  # Among the training codes.
     assert row["parameters"] == sum(v.shape.num_elements() for v in model.trainable_variables)
     assert other["nll"] != row["nll"]
 
