@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from scipy import stats
+from sklearn.preprocessing import StandardScaler
 
 from variational_bnn import HMC, Dataset, LinearRegression, Network, Normal
 from variational_bnn.methods.linear import NOISE_PRIOR
-from variational_bnn.methods.problem import Problem, identity_scaler
+from variational_bnn.methods.problem import Problem
 from variational_bnn.models.weight_space import WeightSpace
 
 DRAWS, BINS = 99, 10
@@ -75,7 +76,7 @@ def test_the_chains_of_hmc_are_calibrated_and_with_a_wrong_noise_they_are_not() 
     x = rng.uniform(-2, 2, (2 * replications, 8, 1)).astype(np.float32)
     noise = np.repeat([NOISE, 4 * NOISE], replications)[:, None, None]
     y = (space.outputs(z, x).numpy() + noise * rng.standard_normal(x.shape)).astype(np.float32)
-    unit = identity_scaler(1)
+    unit = StandardScaler().fit([[-1.0], [1.0]])  # It changes nothing.
     problem = Problem(network=network, x=x, y=y, x_scaler=unit, y_scaler=unit)
     method = HMC(chains=2 * replications, warmup=300, draws=(DRAWS + 1) * thinning)
     windows = list(method.windows(problem, 0))[3:]

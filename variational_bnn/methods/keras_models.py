@@ -15,9 +15,8 @@ from variational_bnn.base.checks import require, require_count
 from variational_bnn.methods.problem import (
     ModelPosterior,
     diagnostics_of,
-    fitted_scaler,
-    identity_scaler,
     require_finite,
+    scalers_of,
 )
 from variational_bnn.models.backend import layers_of, require_model, tf_keras
 from variational_bnn.prediction.predict import sample_functions
@@ -72,7 +71,7 @@ class TrainedModel:
         """
         reason = self.supports(dataset, network)
         require(reason is None, str(reason))
-        return _posterior(self.model, dataset, identity_scaler(dataset.x.shape[1]), identity_scaler(1))
+        return _posterior(self.model, dataset, *scalers_of(dataset, standardise=False, discrete=False))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for settings files: the number of rows, and digests of the layers and of their weights."""
@@ -139,15 +138,13 @@ class UntrainedModel:
             TypeError: If `build` does not return a `tf_keras.Model`.
             ValueError: If the model is not compiled, or does not fit the dataset.
         """
-        scaled = self.standardise and not dataset.class_names
-        x_scaler = fitted_scaler(dataset.x) if self.standardise else identity_scaler(dataset.x.shape[1])
-        y_scaler = fitted_scaler(dataset.y) if scaled else identity_scaler(1)
+        discrete = bool(dataset.class_names)
+        x_scaler, y_scaler = scalers_of(dataset, standardise=self.standardise, discrete=discrete)
         tf_keras.utils.set_random_seed(seed % 2**32)
         model = self.build(len(dataset.x), seed)
         require_model(model)
         require(model.optimizer is not None, "build must return a compiled model, got one that is not compiled")
-        x = x_scaler.transform(dataset.x).astype(np.float32)
-        y = (y_scaler.transform(dataset.y) if scaled else dataset.y).astype(np.float32)
+        x, y = x_scaler.transform(dataset.x).astype(np.float32), y_scaler.transform(dataset.y).astype(np.float32)
         history = model.fit(x, y, epochs=self.epochs, batch_size=self.batch_size, verbose=0).history
         require_finite(history["loss"][-1])
         return _posterior(model, dataset, x_scaler, y_scaler)

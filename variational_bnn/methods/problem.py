@@ -19,14 +19,18 @@ from variational_bnn.prediction.predict import predict, sample_functions
 from variational_bnn.prediction.random_variables import num_random_variables
 
 
-def fitted_scaler(values: Array) -> StandardScaler:
-    """The scaler that gives each column of `[N, C]` values mean 0 and standard deviation 1."""
-    return StandardScaler().fit(values)
+def scalers_of(dataset: Dataset, *, standardise: bool, discrete: bool) -> tuple[StandardScaler, StandardScaler]:
+    """The scalers of the inputs and of the targets, fitted to the training rows.
 
-
-def identity_scaler(num_columns: int) -> StandardScaler:
-    """The scaler that leaves values `[N, num_columns]` as they are."""
-    return StandardScaler().fit([[-1.0] * num_columns, [1.0] * num_columns])  # Of mean 0 and standard deviation 1.
+    Args:
+        dataset: The training rows.
+        standardise: Whether columns are given mean 0 and standard deviation 1; otherwise they stay as they are.
+        discrete: Whether the targets are numbers of classes, or 0 or 1: they stay as they are in any case.
+    """
+    unit = np.array([[-1.0], [1.0]])  # Of mean 0 and standard deviation 1: a scaler fitted to it changes nothing.
+    x = dataset.x if standardise else unit.repeat(dataset.x.shape[1], axis=1)
+    y = dataset.y if standardise and not discrete else unit.repeat(dataset.y.shape[1], axis=1)
+    return StandardScaler().fit(x), StandardScaler().fit(y)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,13 +89,11 @@ class Problem:
             ValueError: If the network does not fit the dataset.
         """
         require_compatible(network, dataset)
-        scaled = standardise and not network.likelihood.discrete
-        x_scaler = fitted_scaler(dataset.x) if standardise else identity_scaler(dataset.x.shape[1])
-        y_scaler = fitted_scaler(dataset.y) if scaled else identity_scaler(dataset.y.shape[1])
+        x_scaler, y_scaler = scalers_of(dataset, standardise=standardise, discrete=network.likelihood.discrete)
         return cls(
             network=dataclasses.replace(network, likelihood=network.likelihood.in_units_of(y_scaler.scale_)),
             x=x_scaler.transform(dataset.x).astype(np.float32),
-            y=(y_scaler.transform(dataset.y) if scaled else dataset.y).astype(np.float32),
+            y=y_scaler.transform(dataset.y).astype(np.float32),
             x_scaler=x_scaler,
             y_scaler=y_scaler,
         )
