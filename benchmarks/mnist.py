@@ -38,8 +38,8 @@ from tensorflow_probability import distributions as tfd
 
 import variational_bnn as vbnn
 from variational_bnn.evaluation.separability import confusion, silhouette, vote
+from variational_bnn.report.cells import short
 from variational_bnn.report.figures.latents import plot_latents
-from variational_bnn.report.tables import short
 
 RESULTS = Path(__file__).parent / "results"
 EPOCHS, BATCH_SIZE, LEARNING_RATE = 15, 100, 1e-3

@@ -1,8 +1,9 @@
 """Uncertainty between two clusters, after Foong et al. 2020 (arXiv 1909.00719): `python benchmarks/two_clusters.py`.
 
-100 points in the plane lie in two clusters. Along the diagonal through both, how much less certain is each method
-between the clusters than at them, and how far is it from the posterior of infinitely many hidden units, a Gaussian
-process? `VARIATIONAL_BNN_DATA` is a folder that holds `two_clusters/origin_x.txt` and `origin_y.txt`.
+100 points in the plane lie in two clusters. Along the diagonal through both, how much less certain is each kind of
+variation, and each other method, between the clusters than at them, and how far is it from the posterior of infinitely
+many hidden units, a Gaussian process? `VARIATIONAL_BNN_DATA` is a folder that holds `two_clusters/origin_x.txt` and
+`origin_y.txt`.
 
 The paper's prior is on raw units: weights N(0, sigma_w^2 / fan-in), biases N(0, 1). A `Network` has one prior scale for
 both. For ReLUs that is the same prior in other units: with s = sigma_w, and x and y measured in units of 1 / sigma_w,
@@ -46,7 +47,19 @@ OUT = Path(__file__).parent / "results" / "two_clusters.csv"
 VARIABLE = "VARIATIONAL_BNN_DATA"
 WIDTH = 50
 LIMIT = "infinite width"
-COMPARED = ("hmc", "flipout", "local_reparameterization", "dropout", "ensemble", "laplace", "prior")
+COMPARED = (
+    "hmc",
+    "output",
+    "flipout",
+    "local_reparameterization",
+    "hidden",
+    "hidden_shared",
+    "hidden_conditional",
+    "dropout",
+    "ensemble",
+    "laplace",
+    "prior",
+)
 MEAN_FIELD = ("flipout", "local_reparameterization")
 STEPS, MEMBERS, SAMPLES = 100_000, 20, 2_000
 MANY_TIMES = 10.0
@@ -61,7 +74,9 @@ SETTINGS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A method in a setting; standard deviations are epistemic, in the paper's units of y.
+    """A method in a setting; standard deviations are those over draws of the mean of y, in the paper's units of y.
+
+    They are epistemic, but for the latents of `hidden` and `hidden_conditional`, which are noise of the row.
 
     Attributes:
         layers: Hidden layers.
@@ -72,6 +87,7 @@ class Row:
         lowest: The smallest over the diagonal of sd(limit) / sd(method), the paper's measure; below 1 the method is too
             uncertain.
         highest: The largest over the diagonal of sd(limit) / sd(method); above 1 the method is too certain.
+        latent_share: Share of the latent variance in the variance over draws, over the diagonal.
         train_rmse: Root mean squared error of the mean, over the training rows.
         elbo: Evidence lower bound after `STEPS` steps, in nats.
         elbo_half: Evidence lower bound after half as many steps, in nats.
@@ -88,6 +104,7 @@ class Row:
     between: float = math.nan
     lowest: float = math.nan
     highest: float = math.nan
+    latent_share: float = math.nan
     train_rmse: float = math.nan
     elbo: float = math.nan
     elbo_half: float = math.nan
@@ -99,7 +116,7 @@ class Row:
     @property
     def ratio(self) -> float:
         """How many times less certain the method is between the clusters than at them."""
-        return self.between / self.at
+        return self.between / self.at if self.at else math.nan
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -164,8 +181,12 @@ def method_of(name: str, setting: Setting, steps: int = STEPS) -> vbnn.Method:
     training: dict[str, Any] = {"steps": steps, "standardise": False}
     methods: dict[str, vbnn.Method] = {
         "hmc": vbnn.HMC(warmup=setting.warmup, draws=setting.draws, standardise=False),
+        "output": vbnn.OutputVariation(**training),
         "flipout": vbnn.Flipout(**training),
         "local_reparameterization": vbnn.LocalReparameterization(**training),
+        "hidden": vbnn.HiddenVariation(**training),
+        "hidden_shared": vbnn.SharedHiddenVariation(**training),
+        "hidden_conditional": vbnn.ConditionalHiddenVariation(**training),
         "dropout": vbnn.Dropout(**training),
         "ensemble": vbnn.Ensemble(members=MEMBERS, **training),
         "laplace": vbnn.Laplace(**training),
@@ -175,7 +196,7 @@ def method_of(name: str, setting: Setting, steps: int = STEPS) -> vbnn.Method:
 
 
 def run(folder: Path, setting: Setting, name: str, steps: int = STEPS) -> tuple[Row, Array]:
-    """Fit a method and measure it: its row, and its epistemic sd `[300]` along the diagonal, NaN if the fit failed."""
+    """Fit a method and measure it: its row, and its sd over draws `[300]` along the diagonal, NaN if the fit failed."""
     x, y = read_clusters(folder)
     _, limit = infinite_width(setting, x, y)
     row = Row(layers=setting.layers, sigma_w=setting.sigma_w, method=name)
@@ -197,13 +218,15 @@ def run(folder: Path, setting: Setting, name: str, steps: int = STEPS) -> tuple[
         half = method_of(name, setting, steps // 2).fit(dataset, network, seed=0)
         bounds = [elbo(fit, dataset, setting) for fit in (posterior, half)]
         row = dataclasses.replace(row, elbo=bounds[0], elbo_half=bounds[1])
-    sd = np.sqrt(predictive.epistemic_variance[:, 0]) / setting.sigma_w
+    sd, total = np.sqrt(predictive.variance_over_draws[:, 0]) / setting.sigma_w, predictive.variance_over_draws.sum()
+    row = dataclasses.replace(row, latent_share=float(predictive.latent_variance.sum() / total) if total else 0.0)
     return measured(row, x, sd, limit), sd
 
 
 def measured(row: Row, x: Array, sd: Array, limit: Array) -> Row:
     """The row with what the sd `[300]` along the diagonal says."""
-    variance, relative, along = sd**2, limit / sd, projected(x)
+    variance, along = sd**2, projected(x)
+    relative = np.divide(limit, sd, out=np.full_like(limit, math.inf), where=sd != 0)
     ends = [int(np.abs(POSITIONS - cluster.mean()).argmin()) for cluster in (along[along < 0], along[along > 0])]
     middle = [len(POSITIONS) // 2 - 1, len(POSITIONS) // 2]  # The origin is halfway between these two.
     at, between = (float(np.sqrt(variance[places].mean())) for places in (ends, middle))
@@ -228,15 +251,27 @@ def elbo(posterior: vbnn.Posterior, dataset: vbnn.Dataset, setting: Setting) -> 
 def table(rows: Sequence[Row]) -> Table:
     """The columns that are read first."""
     shown = Table(box=None)
-    for heading in ("layers", "sigma_w", "method", "at", "between", "ratio", "bound", "met", "limit / method"):
+    for heading in (
+        "layers",
+        "sigma_w",
+        "method",
+        "at",
+        "between",
+        "latent",
+        "ratio",
+        "bound",
+        "met",
+        "limit / method",
+    ):
         shown.add_column(heading, justify="left" if heading == "method" else "right", no_wrap=heading != "method")
     for row in rows:
         low, high = row.bounds
         bound = f">= {low:.3g}" if low else f"<= {high:.3g}" if high < math.inf else ""
         if row.status == "ok":
-            numbers = [f"{value:.2g}" for value in (row.at, row.between, row.ratio)]
+            latent = "" if math.isnan(row.latent_share) else f"{row.latent_share:.0%}"
+            numbers = [f"{row.at:.2g}", f"{row.between:.2g}", latent, f"{row.ratio:.2g}"]
         else:
-            numbers = ["failed"] * 3  # The file says why.
+            numbers = ["failed"] * 4  # The file says why.
         relative = f"{row.lowest:.2g}..{row.highest:.2g}"
         shown.add_row(str(row.layers), f"{row.sigma_w:.3g}", row.method, *numbers, bound, row.met, relative)
     return shown

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tensorflow as tf
 from scipy.special import log_softmax, logsumexp, softmax
 
 from variational_bnn.base import Network
@@ -17,18 +19,25 @@ Array = npt.NDArray[np.float64]
 
 POSTERIOR_FLOOR, LIKELIHOOD_FLOOR = 1e-5, 1e-3
 QUIET = -30.0  # A raw scale whose softplus is 0, so that the standard deviation is the floor.
-LATENT_SHIFT = np.log(np.expm1(0.1))  # So that the latents' scale starts about at 0.1.
 ESTIMATORS = ("reparameterization", "flipout", "local_reparameterization")
-KINDS = ("output", *ESTIMATORS, "hidden")
+HIDDEN = ("amortized", "shared", "conditional")
+KINDS = ("output", *ESTIMATORS, *HIDDEN)
+POINT = ("output", *HIDDEN)  # Kinds with point weights, whose prior is a penalty.
+WITHOUT_KL = ("output", "conditional")
 ACTIVATIONS = {"linear": lambda a: a, "relu": lambda a: np.maximum(a, 0), "tanh": np.tanh}
 
 
+Noise = Callable[[str, tuple[int, ...]], Array]
+"""A function `(name of the layer, shape) -> noise`."""
+
+
 def build(kind: str, network: Network, num_examples: int, seed: int = 0, **settings: Any) -> Any:
-    """The model of any kind of variation."""
+    """The model of any kind of variation; "hidden" stands for the default kind of latents."""
     if kind == "output":
-        return build_output_variation(network, num_examples, seed=seed)
-    if kind == "hidden":
-        return build_hidden_variation(network, num_examples, seed=seed, **settings)
+        return build_output_variation(network, num_examples, seed=seed, **settings)
+    if kind in ("hidden", *HIDDEN):
+        kinds = {} if kind == "hidden" else {"latents": kind}
+        return build_hidden_variation(network, num_examples, seed=seed, **kinds, **settings)
     return build_weight_variation(network, num_examples, estimator=kind, seed=seed, **settings)
 
 
@@ -42,9 +51,9 @@ def variables(model: Any, layer: str) -> dict[str, Array]:
     return {v.name.rsplit("/", 1)[-1].removesuffix(":0"): v.numpy().astype(np.float64) for v in results}
 
 
-def latent_scale(raw: Array) -> Array:
-    """The latents' standard deviation from what the layer below puts out."""
-    return POSTERIOR_FLOOR + softplus(raw + LATENT_SHIFT)
+def latent_scale(raw: Array, initial_scale: float) -> Array:
+    """The latents' standard deviation from what the layer below puts out; at 0 it is about the initial one."""
+    return POSTERIOR_FLOOR + softplus(raw + np.log(np.expm1(initial_scale)))
 
 
 def posterior(model: Any, layer: str) -> dict[str, tuple[Array, Array]]:
@@ -75,10 +84,10 @@ def weights_kl(model: Any, network: Network) -> float:
 
 
 def likelihood_of(model: Any, network: Network, outputs: Array) -> tuple[Array, Array]:
-    """Loc and scale `[N, D]` from what the last layer puts out."""
+    """Loc and scale `[..., N, D]` from what the last layer puts out."""
     size, scale = network.output_size, network.likelihood.scale
     if scale is None:
-        return outputs[:, :size], LIKELIHOOD_FLOOR + softplus(outputs[:, size:])
+        return outputs[..., :size], LIKELIHOOD_FLOOR + softplus(outputs[..., size:])
     if scale == "learned":
         scale = LIKELIHOOD_FLOOR + softplus(variables(model, "y")["shared"])
     return outputs, np.broadcast_to(scale, outputs.shape)
@@ -110,22 +119,120 @@ def row_nll(model: Any, network: Network, outputs: Array, y: Array) -> Array:
     return normal_nll(y, *likelihood_of(model, network, outputs))
 
 
-def nll_and_kl(kind: str, model: Any, network: Network, x: Array, y: Array, num_examples: int) -> tuple[Array, float]:
-    """Each row's nll `[N]` and the KL per example, where every draw is its mean."""
-    h, activation, latent_kl = x.reshape(len(x), -1).astype(np.float64), ACTIVATIONS[network.activation], 0.0
-    for name in layer_names(network):
-        last = name == "parameters"
+def factors(model: Any, layer: str) -> tuple[Array, Array]:
+    """Mean and standard deviation of the posterior of shared factors."""
+    v = variables(model, layer)
+    return v["posterior_loc"], POSTERIOR_FLOOR + softplus(v["posterior_raw_scale"])
+
+
+def no_noise(name: str, shape: tuple[int, ...]) -> Array:
+    """Each draw is its mean."""
+    return np.zeros(shape)
+
+
+def noise_of_draw(model: Any, draw: int) -> Noise:
+    """The noise of each layer of the hidden units in its draw of this number, counted from 1."""
+
+    def noise(name: str, shape: tuple[int, ...]) -> Array:
+        seed = tf.constant([model.get_layer(name).noise_seed, draw], tf.int64)
+        return tf.random.stateless_normal(shape, seed).numpy().astype(np.float64)
+
+    return noise
+
+
+def dense_layers(kind: str, model: Any, network: Network) -> list[str]:
+    """Names of the dense layers, from below."""
+    if kind not in ("amortized", "conditional"):
+        return layer_names(network)
+    encoder = [f"encoder_{i + 1}" for i in range(len(network.hidden_units))]
+    decoder = sorted(layer.name for layer in model.layers if layer.name.startswith("decoder_"))
+    return [*encoder, "latent_parameters", *decoder, "parameters"]
+
+
+def put_out(
+    kind: str, model: Any, network: Network, x: Array, noise: Noise = no_noise, initial_scale: float = 0.3
+) -> tuple[Array, float]:
+    """What the last layer puts out, `[N, P]` or of K draws `[N, K, P]`, and the mean KL of latents."""
+    h, activation, kl = x.reshape(len(x), -1).astype(np.float64), ACTIVATIONS[network.activation], 0.0
+    for name in dense_layers(kind, model, network):
         if kind in ESTIMATORS:
             (kernel, _), (bias, _) = posterior(model, name).values()
         else:
-            kernel, bias = variables(model, name if last or kind == "output" else f"{name}_parameters").values()
+            kernel, bias = variables(model, name).values()
         h = h @ kernel + bias
-        if kind == "hidden" and not last:
-            h, raw = np.split(h, 2, axis=-1)
-            latent_kl += normal_kl(h, latent_scale(raw), 1.0).sum(-1).mean()
-        h = h if last else activation(h)
-    kl = weights_kl(model, network) / num_examples if kind in ESTIMATORS else latent_kl
-    return row_nll(model, network, h, y), kl
+        if name == "latent_parameters":
+            loc, raw = np.split(h, 2, axis=-1)
+            scale = latent_scale(raw, initial_scale)
+            if kind == "amortized":
+                kl = normal_kl(loc, scale, 1.0).sum(-1).mean()
+            else:
+                draws = model.get_layer("latents").num_draws
+                loc, scale = (np.repeat(values[:, None], draws, axis=1) for values in (loc, scale))
+            h = loc + scale * noise("latents", loc.shape)
+        elif name != "parameters":
+            h = activation(h)
+            if kind == "shared":
+                loc, scale = factors(model, f"{name}_factors")
+                h = h * (loc + scale * noise(f"{name}_factors", h.shape))
+    return h, kl
+
+
+def factors_kl(model: Any, network: Network, prior_scale: float = 1.0) -> float:
+    """KL of all shared factors from N(1, prior_scale^2)."""
+    pairs = [factors(model, f"{name}_factors") for name in layer_names(network)[:-1]]
+    return sum(normal_kl(loc - 1.0, scale, prior_scale).sum() for loc, scale in pairs)
+
+
+def nll_and_kl(
+    kind: str,
+    model: Any,
+    network: Network,
+    x: Array,
+    y: Array,
+    num_examples: int,
+    *,
+    noise: Noise = no_noise,
+    initial_scale: float = 0.3,
+    latent_prior_scale: float = 1.0,
+) -> tuple[Array, float]:
+    """Each row's nll `[N]` and the KL per example, by default where every draw is its mean."""
+    outputs, kl = put_out(kind, model, network, x, noise, initial_scale)
+    if kind in ESTIMATORS:
+        kl = weights_kl(model, network) / num_examples
+    if kind == "shared":
+        kl = factors_kl(model, network, latent_prior_scale) / num_examples
+    if kind != "conditional":
+        return row_nll(model, network, outputs, y), kl
+    nlls = row_nll(model, network, outputs, y[:, None])
+    return np.log(nlls.shape[-1]) - logsumexp(-nlls, axis=-1), kl
+
+
+def prior_penalty(kind: str, model: Any, network: Network, num_examples: int) -> float:
+    """-log p(w) / N of the point weights, without its constant; the amortized encoder has no prior."""
+    total = (variables(model, "y").get("shared", np.zeros(0)) ** 2).sum()
+    for name in dense_layers(kind, model, network):
+        if kind != "amortized" or name.startswith(("decoder", "parameters")):
+            kernel, bias = variables(model, name).values()
+            total += (kernel.shape[0] if network.scale_prior_by_fan_in else 1) * (kernel**2).sum() + (bias**2).sum()
+    return total / (2 * network.prior_scale**2 * num_examples)
+
+
+def logs_of(
+    kind: str,
+    model: Any,
+    network: Network,
+    nll: float,
+    kl: float,
+    num_examples: int,
+    *,
+    kl_weight: float = 1.0,
+    point_prior: bool = True,
+) -> dict[str, float]:
+    """What Keras must show: the loss and its terms."""
+    terms = {"nll": nll, "kl": kl}
+    if kind in POINT and point_prior:
+        terms["prior_penalty"] = prior_penalty(kind, model, network, num_examples)
+    return {"loss": nll + kl_weight * kl + terms.get("prior_penalty", 0.0), **terms}
 
 
 def widen(model: Any, seed: int = 0) -> None:
@@ -146,7 +253,7 @@ def quieten(model: Any) -> None:
             variable.assign(np.full(variable.shape, QUIET))
     names = [layer.name for layer in model.layers]
     below = [model.get_layer(name) for name in names if name.endswith("_parameters")]
-    if "latents" in names:
+    if "encoder" in names:
         below.append(model.get_layer("encoder").get_layer("parameters"))
     for layer in below:
         *kernel, last = [variable for variable in layer.trainable_variables if "raw_scale" not in variable.name]

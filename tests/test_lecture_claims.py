@@ -36,7 +36,7 @@ def fits_and_is_uncertain_beyond_alone(rows: pd.DataFrame) -> bool:
 
 @pytest.fixture(scope="module")
 def trained() -> Comparison:
-    methods = ["deterministic", "output", *WEIGHTS, "hidden"]
+    methods = ["deterministic", "output", *WEIGHTS, "hidden", "hidden_shared"]
     return compare(LECTURE, methods=methods, seeds=SEEDS, progress=False)
 
 
@@ -89,14 +89,25 @@ def test_the_three_estimators_agree_since_they_share_a_posterior_family(trained:
         assert table[measure].max() / table[measure].min() < 1.25, measure
 
 
-def test_stochastic_units_are_measured_and_named_for_what_they_are(trained: Comparison) -> None:
+def test_latents_of_each_row_are_noise_and_not_uncertainty(trained: Comparison) -> None:
     rows = _rows(trained, "hidden")
-    measures = ["epistemic_variance", "aleatoric_variance", "growth_exponent", "train_rmse"]
-    assert np.isfinite(rows[measures]).all(axis=None)
-    assert (rows["epistemic_variance"] > 0).all()
-    assert rows["train_rmse"].max() < 7.4 / 2  # It fits, though less well than the others.
+    assert (rows["epistemic_variance"] == 0).all()
+    assert (rows["latent_variance"] > 0).all()
+    assert rows["train_rmse"].max() < 1
+    assert set(rows["random_variables"]) == {2}
+    assert (trained.table.set_index("method").loc["hidden", ["latent_share_near", "latent_share_beyond"]] == 1).all()
     (verdict,) = (line for line in verdicts(trained.table) if line.startswith("hidden: "))
-    assert "not uncertainty about parameters" in verdict
+    assert "no epistemic variance" in verdict
+    assert "noise" in verdict
+
+
+def test_factors_that_rows_share_are_uncertainty_beyond_the_data(trained: Comparison) -> None:
+    rows = _rows(trained, "hidden_shared")
+    assert (rows["latent_variance"] == 0).all()
+    assert (rows["epistemic_variance"] > 0).all()
+    assert rows["train_rmse"].max() < 1.2
+    assert set(rows["random_variables"]) == {50}
+    assert trained.table.set_index("method").loc["hidden_shared", "beyond_near"] > 10
 
 
 @pytest.fixture(scope="module")

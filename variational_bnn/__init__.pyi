@@ -11,7 +11,7 @@ from .methods.autoencoders import AUTOENCODERS, Autoencoder
 from .methods.deterministic import Deterministic
 from .methods.dropout import Dropout
 from .methods.ensemble import Ensemble
-from .methods.hidden import HiddenVariation
+from .methods.hidden import ConditionalHiddenVariation, HiddenVariation, SharedHiddenVariation
 from .methods.hmc import HMC
 from .methods.keras_models import TrainedModel, UntrainedModel
 from .methods.laplace import Laplace
@@ -26,11 +26,13 @@ from .models.builders.autoencoders import build_autoencoder, build_variational_a
 from .models.builders.hidden import build_hidden_variation
 from .models.builders.output import build_output_variation
 from .models.builders.weights import build_weight_variation
-from .models.latents import NormalUnits
-from .models.likelihood_head import LikelihoodHead
+from .models.latents import ConditionalUnits, NormalUnits
+from .models.likelihood_head import LikelihoodHead, MixtureHead
 from .models.likelihoods import Bernoulli, Categorical, MixtureNormal, Normal
 from .models.losses import KLAnnealing, negative_log_likelihood
 from .models.mean_field import DenseFlipout, DenseLocalReparameterization, DenseReparameterization
+from .models.point_prior import NormalPrior
+from .models.shared_units import SharedUnits
 from .models.variational_model import VariationalModel
 from .prediction.audit import ElboAudit, LayerAudit, audit_elbo
 from .prediction.bounds import Bounds, decode, encode, measure_bounds
@@ -49,6 +51,8 @@ __all__ = [
     "Bounds",
     "Categorical",
     "Comparison",
+    "ConditionalHiddenVariation",
+    "ConditionalUnits",
     "Dataset",
     "DenseFlipout",
     "DenseLocalReparameterization",
@@ -71,9 +75,11 @@ __all__ = [
     "LocalReparameterization",
     "Method",
     "Metropolis",
+    "MixtureHead",
     "MixtureNormal",
     "Network",
     "Normal",
+    "NormalPrior",
     "NormalUnits",
     "OutputVariation",
     "Posterior",
@@ -81,6 +87,8 @@ __all__ = [
     "Prior",
     "Reparameterization",
     "Result",
+    "SharedHiddenVariation",
+    "SharedUnits",
     "TrainedModel",
     "UntrainedModel",
     "VariationalModel",

@@ -94,7 +94,10 @@ def commands() -> None:
 @click.option("--gap", metavar="FEATURE", help="Hold out the middle third of this feature as `between`.")
 @click.option("--tail", metavar="FEATURE", help="Hold out the upper tenth of this feature as `beyond`.")
 @click.option(
-    "--methods", default="output,flipout,hidden", show_default=True, help="Names separated by commas (see `list`)."
+    "--methods",
+    default="output,flipout,hidden,hidden_shared",
+    show_default=True,
+    help="Names separated by commas (see `list`).",
 )
 @_SETTING
 @click.option("--seeds", default=5, show_default=True, help="How many fits of each method.")
@@ -115,7 +118,7 @@ def commands() -> None:
 def compare(**options: Any) -> None:
     """Fit each method to the same data, and show where each is uncertain.
 
-    Without options: the lecture's 20 points and its three kinds of variation. A comparison that was stopped goes on
+    Without options: the lecture's 20 points and its kinds of variation. A comparison that was stopped goes on
     where it was when the same command is given again.
     """
     with _one_line():

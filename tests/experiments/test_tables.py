@@ -57,7 +57,7 @@ def test_the_rows_are_what_the_posterior_says_of_the_held_out_rows() -> None:
         assert row.aleatoric_variance == pytest.approx(sigma**2, rel=1e-4)
         assert row.rmse == pytest.approx(np.sqrt(((y - f.mean(axis=0))[inside] ** 2).mean()), rel=1e-4)
         assert row.log_likelihood == pytest.approx(log_likelihood[inside].mean(), rel=1e-3)
-        assert (row.parameters, row.random_variables, row.latent_noise, row.status) == (2 * (2 + 1), 2 + 1, 0, "ok")
+        assert (row.parameters, row.random_variables, row.latent_variance, row.status) == (2 * (2 + 1), 2 + 1, 0, "ok")
     predictions = comparison.predictions
     np.testing.assert_allclose(predictions["mean"], f.mean(axis=0), rtol=1e-4)
     np.testing.assert_array_equal(predictions["y"], y)
@@ -195,13 +195,16 @@ def test_of_a_variance_that_is_inverse_to_the_rows_a_larger_sample_leaves_a_quar
     assert set(comparison.results["contraction_status"]) == {"ok"}
 
 
-def test_noise_of_hidden_units_and_of_the_output_need_not_shrink() -> None:
+def test_latents_and_noise_of_the_output_need_not_shrink() -> None:
     methods = {"hidden": HiddenVariation(steps=1500), "output": OutputVariation(steps=3)}
     comparison = compare(lecture(), methods=methods, **{**QUIET, "num_samples": 100})
     hidden, output = (_by_region(comparison, name)[NEAR] for name in methods)
     assert 0 < hidden.contraction < 2.5
     assert np.isnan(output.contraction)  # No variance over none.
-    assert (hidden.latent_noise, output.latent_noise) == (1, 0)
+    assert (hidden.epistemic_variance, output.epistemic_variance) == (0, 0)
+    assert hidden.latent_variance > 0 == output.latent_variance
+    assert (hidden.likelihood, output.likelihood) == ("Normal(scale=1)", "Normal()")
+    assert "maximum likelihood" in output.note
 
 
 @dataclasses.dataclass(frozen=True)

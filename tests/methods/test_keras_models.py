@@ -66,7 +66,6 @@ def test_a_trained_model_predicts_as_it_is(trained: tf_keras.Model) -> None:
     diagnostics = posteriors[0].diagnostics
     assert diagnostics.num_parameters == 2 * 4 + 4 + 2 * 4 + 1  # The kernels are drawn, the biases are not.
     assert diagnostics.num_random_variables == 4 + 4
-    assert not diagnostics.latent_noise
 
 
 def test_a_trained_model_is_compared_by_itself(trained: tf_keras.Model) -> None:

@@ -15,7 +15,7 @@ import tensorflow_probability as tfp
 import tf_keras
 from autoencoders_by_hand import BUILDERS, LIKELIHOODS, WEIGHTS, X, build, network_of
 
-from variational_bnn.models.losses import KLAnnealing, stochastic_layers
+from variational_bnn.models.losses import KLAnnealing, variational_layers
 from variational_bnn.models.variational_model import VariationalModel
 from variational_bnn.prediction.bounds import decode, encode, measure_bounds
 from variational_bnn.prediction.predict import predict
@@ -45,7 +45,7 @@ def test_every_model_comes_back_whole_with_every_likelihood(kind: str, weights: 
         assert [layer.name for layer in loaded.layers] == [layer.name for layer in model.layers]
         densities = [made(X).log_prob(X).numpy() for made in (model, loaded)]  # By a call, noise and all.
         np.testing.assert_array_equal(*densities)
-        for own, other in zip(stochastic_layers(model), stochastic_layers(loaded), strict=True):
+        for own, other in zip(variational_layers(model), variational_layers(loaded), strict=True):
             assert float(own.kl_weight) == float(other.kl_weight) == 0.5
             assert float(own.kl) == float(other.kl)
         noisy = kind == "vae" or weights != "point"

@@ -16,7 +16,7 @@ from variational_bnn.models.builders.output import build_output_variation
 from variational_bnn.models.builders.weights import ESTIMATORS, build_weight_variation
 from variational_bnn.models.latents import NormalUnits
 from variational_bnn.models.likelihoods import Normal
-from variational_bnn.models.losses import negative_log_likelihood, stochastic_layers
+from variational_bnn.models.losses import negative_log_likelihood, variational_layers
 
 RNG = np.random.default_rng(0)
 
@@ -52,11 +52,11 @@ def test_the_trained_parameters_are_those_one_counts(kind: str, parameters: int)
 
 def test_each_estimator_builds_its_own_layers_and_hidden_variation_its_units() -> None:
     for name, kind in ESTIMATORS.items():
-        results = stochastic_layers(build_weight_variation(_network(), 10, estimator=name))
+        results = variational_layers(build_weight_variation(_network(), 10, estimator=name))
         assert [type(layer) for layer in results] == [kind] * 3
-    hidden = stochastic_layers(build_hidden_variation(_network(), 10))
+    hidden = variational_layers(build_hidden_variation(_network(), 10))
     assert [type(layer) for layer in hidden] == [NormalUnits] * 2
-    assert stochastic_layers(build_output_variation(_network(), 10)) == []
+    assert variational_layers(build_output_variation(_network(), 10)) == []
 
 
 @pytest.mark.parametrize("kind", by_hand.KINDS)
@@ -75,7 +75,7 @@ def test_the_seed_decides_the_initial_values(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", by_hand.KINDS[1:])
 def test_layers_of_equal_sizes_have_random_numbers_of_their_own(kind: str) -> None:
-    layers = stochastic_layers(by_hand.build(kind, _network(hidden_units=(4, 4, 4)), 10))
+    layers = variational_layers(by_hand.build(kind, _network(hidden_units=(4, 4, 4)), 10))
     assert len({layer.noise_seed for layer in layers}) == len(layers) >= 3
 
 

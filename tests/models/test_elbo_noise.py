@@ -59,7 +59,7 @@ def test_the_kl_of_latents_is_a_mean_over_rows_where_tfps_is_doubled_or_a_sum() 
     prior = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
     row = np.array([0.3, -0.4, 0.2, 0.1], np.float32)
     loc, raw = np.split(row.astype(np.float64), 2)
-    ours = by_hand.normal_kl(loc, by_hand.latent_scale(raw), 1.0).sum()
+    ours = by_hand.normal_kl(loc, by_hand.latent_scale(raw, 0.1), 1.0).sum()
     theirs = by_hand.normal_kl(loc, by_hand.softplus(raw), 1.0).sum()
     regulariser = tfp.layers.KLDivergenceRegularizer(prior, use_exact_kl=True)
     for rows in (1, 4, 16):

@@ -12,7 +12,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from variational_bnn.models.latents import NormalUnits
-from variational_bnn.models.losses import stochastic_layers
+from variational_bnn.models.losses import variational_layers
 from variational_bnn.models.mean_field import (
     DenseFlipout,
     DenseLocalReparameterization,
@@ -185,7 +185,7 @@ def test_normal_units_have_the_distribution_that_their_inputs_say() -> None:
     row = np.array([[0.3, -1.0, 0.5, -2.0]], np.float32)
     units = NormalUnits(seed=0)
     z = units(np.repeat(row, 20000, axis=0)).numpy().astype(np.float64)
-    loc, scale = row[0, :2], by_hand.latent_scale(row[0, 2:])
+    loc, scale = row[0, :2], by_hand.latent_scale(row[0, 2:], 0.1)
     assert (np.abs(z.mean(0) - loc) < 4.5 * scale / np.sqrt(len(z))).all()
     assert (np.abs(z.var(0) / scale**2 - 1) < 4.5 * np.sqrt(2 / len(z))).all()
     assert float(units.kl) == pytest.approx(by_hand.normal_kl(loc, scale, 1.0).sum(), rel=1e-5)
@@ -196,9 +196,9 @@ def test_normal_units_apply_their_activation_after_the_draw() -> None:
     np.testing.assert_allclose(NormalUnits("relu", seed=1)(inputs), tf.nn.relu(NormalUnits(seed=1)(inputs)))
 
 
-def test_stochastic_layers_are_found_in_nested_models() -> None:
+def test_variational_layers_are_found_in_nested_models() -> None:
     inner = tf_keras.Sequential([tf_keras.Input((3,)), DenseFlipout(4, 20), tf_keras.layers.Dense(4)])
-    assert len(stochastic_layers(tf_keras.Sequential([inner, NormalUnits(), DenseFlipout(1, 20)]))) == 3
+    assert len(variational_layers(tf_keras.Sequential([inner, NormalUnits(), DenseFlipout(1, 20)]))) == 3
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from tensorflow_probability import distributions as tfd
 
 from variational_bnn.base import Network
 from variational_bnn.models.likelihoods import Normal
-from variational_bnn.models.losses import KLAnnealing, negative_log_likelihood, stochastic_layers
+from variational_bnn.models.losses import KLAnnealing, negative_log_likelihood, variational_layers
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.normal(size=(12, 2)).astype(np.float32), RNG.normal(size=(12, 2)).astype(np.float32)
@@ -88,7 +88,7 @@ def test_the_kl_can_be_read_after_fit_where_the_models_own_losses_cannot() -> No
     kl = model.fit(X, Y, verbose=0).history["kl"][0]
     with pytest.raises(TypeError):
         float(model.losses[0])
-    total = sum(float(layer.weights_kl()) for layer in stochastic_layers(model)) / 12
+    total = sum(float(layer.weights_kl()) for layer in variational_layers(model)) / 12
     assert 0 < total < kl * 1.5
 
 
@@ -99,12 +99,12 @@ def test_annealing_runs_from_start_to_end_and_stays() -> None:
     weights = []
     for epoch in range(6):
         callback.on_epoch_begin(epoch)
-        weights.append([float(layer.kl_weight.numpy()) for layer in stochastic_layers(model)])
+        weights.append([float(layer.kl_weight.numpy()) for layer in variational_layers(model)])
     np.testing.assert_allclose(weights, np.array([[0.5, 1.0, 1.5, 2.0, 2.5, 2.5]]).T)
 
 
 def test_without_annealing_the_weight_of_the_kl_is_1() -> None:
-    assert [float(layer.kl_weight.numpy()) for layer in stochastic_layers(_model("flipout"))] == [1.0, 1.0]
+    assert [float(layer.kl_weight.numpy()) for layer in variational_layers(_model("flipout"))] == [1.0, 1.0]
 
 
 def test_annealing_needs_a_model_with_a_kl() -> None:

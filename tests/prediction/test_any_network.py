@@ -73,17 +73,18 @@ def test_losses_and_gradients_are_finite_shapes_as_promised_and_a_loaded_model_e
 
     model.compile("adam", loss=negative_log_likelihood)
     logs = model.fit(x, y, batch_size=batch_size, verbose=0).history
-    assert list(logs) == ["loss", "nll", "kl"]
+    assert list(logs) == ["loss", "nll", "kl"] + ["prior_penalty"] * (kind in by_hand.POINT)
     assert np.isfinite(list(logs.values())).all()
-    np.testing.assert_allclose(logs["loss"], np.add(logs["nll"], logs["kl"]), rtol=1e-4)
+    np.testing.assert_allclose(logs.pop("loss"), np.sum(list(logs.values()), axis=0), rtol=1e-4)
 
     predictive = predict(model, x, num_samples=3, seed=seed)
     shape = (num_rows, network.output_size)
     assert sample_functions(model, x, num_samples=3, seed=seed).shape == (3, *shape)
-    for part in (predictive.mean, predictive.epistemic_variance, predictive.aleatoric_variance, predictive.variance):
+    parts = predictive.epistemic_variance, predictive.latent_variance, predictive.aleatoric_variance
+    for part in (predictive.mean, predictive.variance, *parts):
         assert part.shape == shape
         assert np.isfinite(part).all()
-    assert (predictive.epistemic_variance >= 0).all()
+    assert (np.stack(parts) >= 0).all()
     assert (predictive.aleatoric_variance > 0).all()
     assert predictive.log_prob(y).shape == (num_rows,)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import by_hand
 import numpy as np
 import pytest
@@ -29,6 +31,8 @@ def test_the_models_of_this_package_have_the_right_kl_and_no_warning(kind: str) 
     assert audit.kl == pytest.approx(kl, rel=1e-5)
     assert audit.penalty == pytest.approx(kl, rel=1e-5)
     assert audit.temperature == pytest.approx(1.0)
+    penalty = by_hand.prior_penalty(kind, model, NETWORK, N) if kind in by_hand.POINT else 0.0
+    assert audit.prior_penalty == pytest.approx(penalty, rel=1e-5)
     assert audit.other == pytest.approx(0.0, abs=1e-6)
     assert audit.elbo == -(audit.nll + audit.kl)
     assert audit.warnings == ()
@@ -54,7 +58,7 @@ def test_the_nll_of_a_linear_layer_with_known_noise_is_the_closed_form(kind: str
     assert abs(audit.nll - without_spread) > 20 * one_draw / np.sqrt(samples)  # The means alone would not do.
 
 
-@pytest.mark.parametrize("kind", ["flipout", "hidden"])
+@pytest.mark.parametrize("kind", ["flipout", "shared", "amortized"])
 def test_halfway_through_annealing_and_after_fit_the_temperature_is_the_weight(kind: str) -> None:
     model = by_hand.build(kind, NETWORK, N)
     model.compile("adam", loss=negative_log_likelihood)
@@ -82,7 +86,7 @@ def test_x_may_be_a_part_of_the_training_set() -> None:
     assert audit.warnings == ()
 
 
-@pytest.mark.parametrize("kind", [*by_hand.ESTIMATORS, "hidden"])
+@pytest.mark.parametrize("kind", by_hand.KINDS[1:])
 def test_the_model_is_as_it_was(kind: str) -> None:
     model = by_hand.build(kind, NETWORK, N)
     before = [v.numpy() for v in model.variables]
@@ -100,13 +104,13 @@ def test_a_vector_of_one_feature_is_a_column_and_the_seed_decides() -> None:
 
 
 def test_the_summary_has_the_terms_the_temperature_and_the_warnings() -> None:
-    audit = ElboAudit(nll=1.5, kl=0.25, penalty=0.5, other=0.0, layers=(), warnings=("z: double KL",))
-    lines = str(audit).splitlines()
-    assert lines == [
-        "nll 1.5, kl 0.25, elbo -1.75 nats per example",
-        "effective temperature 2",
-        "warning: z: double KL",
-    ]
+    terms = {"nll": 1.5, "kl": 0.25, "penalty": 0.5, "other": 0.0}
+    audit = ElboAudit(**terms, prior_penalty=0.125, layers=(), warnings=("z: double KL",))
+    first, *lines = str(audit).splitlines()
+    assert first == "nll 1.5, kl 0.25, elbo -1.75 nats per example"
+    of_prior = "prior penalty of the point weights 0.125 nats per example"
+    assert lines == ["effective temperature 2", of_prior, "warning: z: double KL"]
+    assert of_prior not in str(dataclasses.replace(audit, prior_penalty=0.0))
 
 
 def test_what_cannot_be_audited_raises() -> None:

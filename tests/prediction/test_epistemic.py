@@ -53,6 +53,7 @@ def test_the_variance_of_a_line_is_measured_in_every_region(estimator: str) -> N
     assert report.epistemic_variance == pytest.approx(expected, rel=4 * RELATIVE_ERROR)
     assert report.query_points == {r: int((regions == r).sum()) for r in REGIONS}
     assert report.aleatoric_variance == pytest.approx(dict.fromkeys(REGIONS, NOISE**2), rel=1e-5)
+    assert report.latent_variance == dict.fromkeys(REGIONS, 0.0)
     assert report.between_near == report.epistemic_variance[BETWEEN] / report.epistemic_variance[NEAR]
     assert report.beyond_near == report.epistemic_variance[BEYOND] / report.epistemic_variance[NEAR]
     assert expected[BEYOND] > (1 + 20 * RELATIVE_ERROR) * expected[NEAR]  # One number for all regions would not do.
@@ -94,7 +95,9 @@ def test_a_model_of_points_has_no_epistemic_variance() -> None:
 def test_the_summary_has_a_line_for_each_region_and_one_for_the_ratios() -> None:
     *regions, ratios = str(measure_epistemic_variance(_line(), lecture(), num_samples=SAMPLES)).splitlines()
     assert [line.split()[0] for line in regions] == list(REGIONS)
-    assert all(re.search(r"epistemic sd 0\.\d+, aleatoric sd 0\.5, \d+ query points$", line) for line in regions)
+    assert all(
+        re.search(r"epistemic sd 0\.\d+, latent sd 0, aleatoric sd 0\.5, \d+ query points$", line) for line in regions
+    )
     assert re.fullmatch(r"epistemic variance between/near \S+, beyond/near \S+; beyond, sd ~ distance\^0\.\d+", ratios)
 
 

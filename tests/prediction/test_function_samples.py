@@ -1,4 +1,4 @@
-"""A function sample is one function, the same at every x, and has the distribution of the layers' own draws."""
+"""A function sample is one function of x, and has the distribution of the layers' own draws."""
 
 from __future__ import annotations
 
@@ -17,18 +17,24 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 3)).astype(np.float32)
 MANY = RNG.normal(size=(2060, 3)).astype(np.float32)  # More than two chunks of 1,024 rows.
 NETWORK = Network(input_shape=(3,), output_size=2, hidden_units=(6, 5), activation="relu", likelihood=Normal())
-STOCHASTIC = by_hand.KINDS[1:]
+FUNCTIONS = (*by_hand.ESTIMATORS, "shared")  # Kinds that draw once for all rows.
 CALLS = 5000
 
 
 @pytest.fixture(scope="module")
 def models() -> dict[str, Any]:
-    """A model of each kind; those of the three estimators have equal parameters."""
+    """A model of each kind; those of the three estimators have equal parameters.
+
+    "conditional" has one draw of the latents in training too, so that a call puts out what a function sample does.
+    """
     return _models(NETWORK)
 
 
 def _models(network: Network) -> dict[str, Any]:
-    built = {kind: by_hand.build(kind, network, 12, seed=i) for i, kind in enumerate(by_hand.KINDS)}
+    built = {
+        kind: by_hand.build(kind, network, 12, seed=i, **({"num_draws": 1} if kind == "conditional" else {}))
+        for i, kind in enumerate(by_hand.KINDS)
+    }
     for model in built.values():
         by_hand.widen(model)
     for kind in by_hand.ESTIMATORS[1:]:
@@ -78,7 +84,7 @@ def square() -> dict[str, Any]:
     return built
 
 
-@pytest.mark.parametrize("kind", STOCHASTIC)
+@pytest.mark.parametrize("kind", by_hand.KINDS[1:])
 def test_function_samples_and_predictions_are_distributed_like_a_loop_of_calls(square: Any, kind: str) -> None:
     x = np.array([[-1.0], [0.0], [0.5], [1.0], [3.0]], np.float32)
     means, variances = _calls(square[kind], x)
@@ -97,7 +103,7 @@ def test_the_three_estimators_have_one_distribution_and_one_sampler(models: dict
     assert all(np.array_equal(functions[0], other) for other in functions)
 
 
-@pytest.mark.parametrize("kind", STOCHASTIC)
+@pytest.mark.parametrize("kind", FUNCTIONS)
 def test_equal_rows_agree_in_every_sample(models: dict[str, Any], kind: str) -> None:
     rows = np.concatenate([X, X[::-1]])
     functions = sample_functions(models[kind], rows, num_samples=7, seed=0)
@@ -105,12 +111,10 @@ def test_equal_rows_agree_in_every_sample(models: dict[str, Any], kind: str) -> 
     assert (functions.std(0) > 0).all()
 
 
-@pytest.mark.parametrize(("kind", "agree"), [("reparameterization", True), ("flipout", False), ("hidden", False)])
-def test_equal_rows_of_a_bare_call_agree_for_reparameterization_alone(
-    models: dict[str, Any], kind: str, agree: bool
-) -> None:
+@pytest.mark.parametrize("kind", ["reparameterization", "flipout", *by_hand.HIDDEN])
+def test_equal_rows_of_a_bare_call_agree_for_reparameterization_alone(models: dict[str, Any], kind: str) -> None:
     outputs = models[kind](np.repeat(X[:1], 2, axis=0)).mean().numpy()
-    assert np.allclose(outputs[0], outputs[1]) == agree
+    assert np.allclose(outputs[0], outputs[1]) == (kind == "reparameterization")
 
 
 @pytest.mark.parametrize("kind", by_hand.ESTIMATORS)
@@ -138,7 +142,7 @@ def test_the_moments_of_a_linear_model_are_the_closed_form() -> None:
     assert (np.abs(functions.var(0) / variance - 1) < 4.5 * np.sqrt(2 / draws)).all()
 
 
-@pytest.mark.parametrize("kind", ["flipout", "hidden"])
+@pytest.mark.parametrize("kind", ["flipout", "shared"])
 def test_function_samples_depend_on_the_seed_alone(models: dict[str, Any], kind: str) -> None:
     """They do not depend on the number of rows, of samples, of chunks of rows or of blocks of samples."""
     functions = sample_functions(models[kind], MANY, num_samples=130, seed=4)

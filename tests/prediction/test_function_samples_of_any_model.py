@@ -122,28 +122,44 @@ def test_layers_are_as_they_were_after_an_error() -> None:
     assert "call" not in vars(hidden)
 
 
-@pytest.mark.parametrize(
-    "make", [lambda: tf_keras.Sequential([_variational(4), _variational(1), _head()]), _with_latents]
-)
-def test_a_model_with_randomness_of_its_own_is_seeded_and_consistent(make: Callable[[], Any]) -> None:
+def _own_weights() -> tf_keras.Model:
+    return tf_keras.Sequential([_variational(4), _variational(1), _head()])
+
+
+@pytest.mark.parametrize("make", [_own_weights, _with_latents])
+def test_a_model_with_randomness_of_its_own_is_seeded(make: Callable[[], Any]) -> None:
     model = make()
-    predictive = predict(model, X, num_samples=40, seed=3)
     functions = sample_functions(model, X, num_samples=40, seed=3)
     np.testing.assert_array_equal(functions, sample_functions(model, X, num_samples=40, seed=3))
     assert not np.isclose(functions, sample_functions(model, X, num_samples=40, seed=4)).any()
     assert len(np.unique(functions[:, 0])) == 40
+    one, two = (predict(model, X, num_samples=40, seed=3) for _ in range(2))
+    for name in ("mean", "epistemic_variance", "latent_variance"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+    np.testing.assert_array_equal(one.log_prob(Y), two.log_prob(Y))
+
+
+def test_predictions_of_weights_that_draw_in_their_own_way_are_those_of_the_function_samples() -> None:
+    model = _own_weights()
+    predictive = predict(model, X, num_samples=40, seed=3)
+    functions = sample_functions(model, X, num_samples=40, seed=3)
     np.testing.assert_allclose(predictive.mean, functions.mean(0), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(predictive.epistemic_variance, functions.var(0), rtol=1e-4)
+    assert (predictive.latent_variance == 0).all()
     np.testing.assert_allclose(predictive.log_prob(Y), _log_prob_of(functions), rtol=1e-4)
 
 
 def test_the_variance_of_latents_has_its_closed_form() -> None:
-    """A linear map of latents of scale 0.5 has variance 0.25 sum w^2: within 4.5 standard errors."""
+    """A linear map of latents of scale 0.5 has variance 0.25 sum w^2: within 4.5 standard errors.
+
+    They draw in their own way, for each row. Of 8 copies of a row, the mean in each draw has an eighth of the variance.
+    """
     model = _with_latents()
     draws = 2000
     variance = 0.25 * (model.layers[-2].kernel.numpy() ** 2).sum()
-    measured = predict(model, X, num_samples=draws, seed=0).epistemic_variance
-    assert (np.abs(measured / variance - 1) < 4.5 * np.sqrt(2 / draws)).all()
+    predictive = predict(model, X, num_samples=draws, seed=0)
+    assert (np.abs(predictive.latent_variance / variance - 1) < 4.5 * np.sqrt(2 / draws)).all()
+    assert (predictive.epistemic_variance / variance < 4.5 * np.sqrt(2 / draws) / 8).all()
 
 
 def test_dropout_has_the_variance_of_its_masks() -> None:
@@ -257,10 +273,10 @@ class _Mapped(tf_keras.layers.Layer):
         return tf.map_fn(lambda row: row + tf.random.normal([1]), inputs)
 
 
-@pytest.mark.parametrize("layer", [_Generator, _Mapped])
-def test_randomness_that_hides_is_found(layer: type) -> None:
+@pytest.mark.parametrize(("layer", "source"), [(_Generator, "epistemic"), (_Mapped, "latent")])
+def test_randomness_that_hides_is_found(layer: type, source: str) -> None:
     model = tf_keras.Sequential([tf_keras.Input((1,)), layer()])
-    variance = predict(model, np.zeros((5, 1)), num_samples=400, seed=0).epistemic_variance
+    variance = getattr(predict(model, np.zeros((5, 1)), num_samples=400, seed=0), f"{source}_variance")
     np.testing.assert_allclose(variance, 1, atol=4 * np.sqrt(2 / 400))
 
 

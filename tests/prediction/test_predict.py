@@ -19,6 +19,7 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(12, 3)).astype(np.float32)
 Y = RNG.normal(size=(12, 2))
 NETWORK = Network(input_shape=(3,), output_size=2, hidden_units=(6, 5), activation="relu", likelihood=Normal())
+LATENTS = ("amortized", "conditional")  # Kinds that draw for each row.
 
 
 def _model(kind: str) -> Any:
@@ -34,16 +35,18 @@ def test_the_moments_are_those_of_the_function_samples(kind: str) -> None:
     functions = sample_functions(model, X, num_samples=120, seed=0).astype(np.float64)
     assert functions.shape == (120, 12, 2)
     np.testing.assert_allclose(predictive.mean, functions.mean(0), rtol=1e-6, atol=1e-7)
-    np.testing.assert_allclose(predictive.epistemic_variance, functions.var(0), rtol=1e-5)
-    parts = predictive.epistemic_variance + predictive.aleatoric_variance
-    np.testing.assert_array_equal(predictive.variance, parts)
+    parts = {"epistemic": predictive.epistemic_variance, "latent": predictive.latent_variance}
+    over_draws = parts.pop("latent" if kind in LATENTS else "epistemic")
+    np.testing.assert_allclose(over_draws, functions.var(0), rtol=1e-5)
+    assert all((other == 0.0).all() for other in parts.values())
+    np.testing.assert_array_equal(predictive.variance_over_draws, over_draws)
     assert (predictive.aleatoric_variance > 0).all()
 
 
-def test_point_weights_have_exactly_no_epistemic_variance() -> None:
+def test_point_weights_have_exactly_no_variance_over_draws() -> None:
     model = _model("output")
     predictive = predict(model, X, num_samples=50, seed=0)
-    assert (predictive.epistemic_variance == 0.0).all()
+    assert (predictive.variance_over_draws == 0.0).all()
     outputs = model(X)
     np.testing.assert_allclose(predictive.mean, outputs.mean(), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(predictive.aleatoric_variance, outputs.variance(), rtol=1e-5)
@@ -63,7 +66,7 @@ def test_log_prob_is_the_log_of_the_mean_density_over_the_samples(likelihood: No
     assert (log_prob > log_densities.mean(0)).all(), "Jensen: the log of the mean is above the mean of the logs"
 
 
-@pytest.mark.parametrize("kind", ["flipout", "hidden"])
+@pytest.mark.parametrize("kind", ["flipout", "shared"])
 def test_predictions_do_not_depend_on_how_rows_come_in_chunks(kind: str) -> None:
     """2,060 rows are more than two chunks."""
     model, x, y = _model(kind), np.tile(X, (172, 1))[:2060], np.tile(Y, (172, 1))[:2060]
@@ -81,7 +84,7 @@ def test_one_target_a_row_may_come_as_a_vector() -> None:
     np.testing.assert_array_equal(predictive.log_prob(np.ones(5)), predictive.log_prob(np.ones((5, 1))))
 
 
-@pytest.mark.parametrize("kind", ["flipout", "hidden"])
+@pytest.mark.parametrize("kind", ["flipout", "amortized"])
 def test_a_predictive_stays_as_it_is_when_the_model_is_trained_further(kind: str) -> None:
     model = by_hand.build(kind, NETWORK, 12)
     model.compile(tf_keras.optimizers.Adam(0.1), loss=negative_log_likelihood)

@@ -25,7 +25,7 @@ X = RNG.normal(size=(N, 3)).astype(np.float32)
 LABELS, COINS = RNG.integers(CLASSES, size=(N, 1)), RNG.integers(2, size=(N, 3))
 REPEATS = 172  # So that N rows become more than two chunks of 1,024.
 LIKELIHOODS = {"categorical": (Categorical(num_classes=CLASSES), LABELS), "bernoulli": (Bernoulli(), COINS)}
-KINDS = ("output", "flipout", "hidden")
+KINDS = ("output", "flipout", "shared", "amortized")
 
 
 @pytest.fixture(scope="module")
@@ -37,8 +37,10 @@ def models() -> dict[str, Any]:
         for kind in KINDS:
             built[f"{kind} {name}"] = model = by_hand.build(kind, network, N)
             by_hand.widen(model, seed=3)
-            if kind == "hidden":  # Latents of a spread that tells on the class.
-                model.get_layer("hidden_1_parameters").bias.assign_add(np.repeat([0.0, 3.0], 6))
+            if kind == "amortized":  # Latents of a spread that tells on the class.
+                model.get_layer("latent_parameters").bias.assign_add(np.repeat([0.0, 3.0], 2))
+            if kind == "shared":  # And so have the factors.
+                model.get_layer("hidden_1_factors").raw_scale.assign_add(np.full(6, 3.0))
     return built
 
 
@@ -63,8 +65,14 @@ def _log_probabilities(p: np.ndarray, y: np.ndarray, classes: int) -> np.ndarray
     return np.log(np.take_along_axis(apart, y[None, ..., None], axis=-1)[..., 0]).sum(-1)
 
 
-def _check(predictive: Predictive, functions: np.ndarray, y: np.ndarray, classes: int) -> None:
-    """All that a predictive says of classes, by the draws of their probabilities `[S, N, K]`."""
+def _check(
+    predictive: Predictive, functions: np.ndarray, y: np.ndarray, classes: int, source: str = "epistemic"
+) -> None:
+    """All that a predictive says of classes, by the draws of their probabilities `[S, N, K]`.
+
+    They vary by what is drawn once for all rows ("epistemic") or by what is drawn for each row ("latent"), by which the
+    rows are independent.
+    """
     p = functions.astype(np.float64)
     mean, count = p.mean(0), len(p)
     np.testing.assert_allclose(predictive.mean, mean, rtol=1e-5, atol=1e-7)
@@ -74,15 +82,24 @@ def _check(predictive: Predictive, functions: np.ndarray, y: np.ndarray, classes
     np.testing.assert_allclose(predictive.expected_entropy, expected, rtol=1e-5)
     assert predictive.entropy is not None
     assert predictive.entropy.shape == y.shape
-    np.testing.assert_allclose(predictive.mutual_information, _entropy(mean, classes) - expected, atol=1e-6)
-    np.testing.assert_allclose(predictive.epistemic_variance, p.var(0), rtol=1e-4, atol=1e-9)
+    parts = {
+        "epistemic": (predictive.mutual_information, predictive.epistemic_variance),
+        "latent": (predictive.latent_information, predictive.latent_variance),
+    }
+    information, variance = parts.pop(source)
+    np.testing.assert_allclose(information, _entropy(mean, classes) - expected, atol=1e-6)
+    np.testing.assert_allclose(variance, p.var(0), rtol=1e-4, atol=1e-9)
+    [others] = parts.values()
+    assert all((other == 0).all() for other in others)
     np.testing.assert_allclose(predictive.aleatoric_variance, (p * (1 - p)).mean(0), rtol=1e-4)
     np.testing.assert_allclose(predictive.variance, mean * (1 - mean), rtol=1e-4)
     rows = _log_probabilities(p, y, classes)
     log_prob, joint = predictive.log_prob(y), predictive.joint_log_prob(y, tau=5)
     np.testing.assert_allclose(log_prob, logsumexp(rows, axis=0) - np.log(count), rtol=1e-4)
-    groups = [rows[:, start : start + 5].sum(1) for start in range(0, len(y) - 4, 5)]
-    np.testing.assert_allclose(joint, logsumexp(groups, axis=1) - np.log(count), rtol=1e-4)
+    starts = range(0, len(y) - 4, 5)
+    together = logsumexp([rows[:, start : start + 5].sum(1) for start in starts], axis=1) - np.log(count)
+    apart = [(logsumexp(rows, axis=0) - np.log(count))[start : start + 5].sum() for start in starts]
+    np.testing.assert_allclose(joint, apart if source == "latent" else together, rtol=1e-4)
     assert not np.allclose(predictive.log_prob(np.roll(y, 1, axis=0)), log_prob, rtol=1e-2), "the targets matter"
 
 
@@ -91,13 +108,14 @@ def test_a_predictive_of_classes_is_that_of_the_sampled_probabilities(case: tupl
     model, kind, name, y = case
     x, many = np.tile(X, (REPEATS, 1)), np.tile(y, (REPEATS, 1))
     classes = CLASSES if name == "categorical" else 1
+    source = "latent" if kind == "amortized" else "epistemic"
     functions = sample_functions(model, x, num_samples=S, seed=0)
-    _check(predict(model, x, num_samples=S, seed=0), functions, many, classes)
+    _check(predict(model, x, num_samples=S, seed=0), functions, many, classes, source)
     functions = sample_functions(model, X, num_samples=S, seed=0)
     predictive = predict(model, X, num_samples=S, seed=0)
-    _check(predictive, functions, y, classes)
+    _check(predictive, functions, y, classes, source)
     log_prob, joint = predictive.log_prob(y), predictive.joint_log_prob(y, tau=4)
-    assert np.allclose(log_prob.reshape(-1, 4).sum(1), joint, rtol=1e-5) == (kind == "output")
+    assert np.allclose(log_prob.reshape(-1, 4).sum(1), joint, rtol=1e-5) == (kind in ("output", "amortized"))
     if name == "categorical":
         np.testing.assert_allclose(functions.sum(-1), 1.0, rtol=1e-5)
         np.testing.assert_allclose(log_prob, np.log(predictive.probabilities[np.arange(N), y[:, 0]]), rtol=1e-4)
@@ -111,11 +129,12 @@ def test_probabilities_are_the_softmax_of_what_the_network_puts_out(models: dict
     np.testing.assert_allclose(predict(model, X).probabilities, np.exp(log_probabilities), rtol=1e-4)
 
 
-def test_samples_that_agree_have_exactly_no_mutual_information(case: tuple[Any, str, str, np.ndarray]) -> None:
+def test_samples_that_agree_have_exactly_no_information(case: tuple[Any, str, str, np.ndarray]) -> None:
     """Other samples have some at every row; rounding makes no value negative."""
     model, kind, *_ = case
     predictive = predict(model, X, num_samples=S)
-    information = predictive.mutual_information
+    information = predictive.latent_information if kind == "amortized" else predictive.mutual_information
+    assert information is not None
     assert (information == 0).all() if kind == "output" else (information > 1e-3).all()
     assert predictive.entropy is not None
     rounded = dataclasses.replace(predictive, expected_entropy=np.nextafter(predictive.entropy, 9))
@@ -123,7 +142,7 @@ def test_samples_that_agree_have_exactly_no_mutual_information(case: tuple[Any, 
 
 
 def test_samples_are_classes_as_often_as_they_are_probable(case: tuple[Any, str, str, np.ndarray]) -> None:
-    """Within 4.5 standard errors, given the draws; so are two rows of one draw, which share its function."""
+    """Within 4.5 standard errors, given the draws; so are two equal rows of one draw, which share its parameters."""
     model, kind, name, y = case
     count, rows = 2000, np.concatenate([X, X])
     predictive = predict(model, rows, num_samples=count, seed=0)
@@ -137,10 +156,10 @@ def test_samples_are_classes_as_often_as_they_are_probable(case: tuple[Any, str,
     assert (np.abs(hits.mean(0) - predictive.mean) < error).all()
     assert (np.abs(hits.mean(0) - np.roll(predictive.mean, 1, axis=-1)) > error).any()
     first, second = np.split(hits.astype(bool), 2, axis=1)
-    twice, square = (first & second).mean(0), p[:, :N] ** 2
+    twice, square = (first & second).mean(0), p[:, :N] * p[:, N:]
     spread = 4.5 * np.sqrt((square * (1 - square)).mean(0) / count)
     assert (np.abs(twice - square.mean(0)) < spread).all()
-    if kind != "output":
+    if kind in ("flipout", "shared"):
         assert (np.abs(twice - predictive.mean[:N] ** 2) > spread).any(), "rows that share no function meet less often"
 
 
@@ -272,10 +291,10 @@ def test_a_fraction_under_a_users_bernoulli_of_whole_numbers_stays_a_fraction() 
 
 
 def test_classes_of_a_model_that_draws_in_its_own_way() -> None:
-    latents = tfp.layers.DistributionLambda(lambda t: tfd.Independent(tfd.Normal(t, 1.0), 1))
+    shared = tf_keras.layers.Lambda(lambda t: t + tf.random.normal([1, 4]))
     classes = tfp.layers.DistributionLambda(lambda t: tfd.Categorical(logits=t))
     dense = tf_keras.layers.Dense
-    model = tf_keras.Sequential([tf_keras.Input((3,)), dense(4), latents, dense(CLASSES), classes])
+    model = tf_keras.Sequential([tf_keras.Input((3,)), dense(4), shared, dense(CLASSES), classes])
     functions = sample_functions(model, X, num_samples=20, seed=2)
     predictive = predict(model, X, num_samples=20, seed=2)
     _check(predictive, functions, LABELS, CLASSES)

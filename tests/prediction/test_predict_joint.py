@@ -17,6 +17,7 @@ from tensorflow_probability import distributions as tfd
 from variational_bnn.base import Network, Predictive
 from variational_bnn.models.latents import NormalUnits
 from variational_bnn.models.likelihoods import Normal
+from variational_bnn.models.shared_units import SharedUnits
 from variational_bnn.prediction.predict import predict, sample_functions
 
 RNG = np.random.default_rng(0)
@@ -25,7 +26,8 @@ Y = RNG.normal(size=(12, 2))
 MANY_X, MANY_Y = np.tile(X, (172, 1))[:2060], np.tile(Y, (172, 1))[:2060]  # More than two chunks of 1,024 rows.
 NOISE = 0.4
 NETWORK = Network(input_shape=(3,), output_size=2, hidden_units=(6, 5), likelihood=Normal(scale=NOISE))
-KINDS = ("output", "flipout", "hidden")
+KINDS = ("output", "flipout", "shared", "amortized")
+ADDITIVE = ("output", "amortized")
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +39,15 @@ def models() -> dict[str, Any]:
     return built
 
 
-def _joint(functions: np.ndarray, tau: int, noise: float = NOISE, y: np.ndarray = Y) -> np.ndarray:
-    """The log of the mean over samples of the density of each tau rows, from the samples of their mean."""
-    rows = stats.norm.logpdf(y[:, : functions.shape[-1]], functions.astype(np.float64), noise).sum(-1)
+def _joint(functions: np.ndarray, tau: int, y: np.ndarray = Y, additive: bool = False) -> np.ndarray:
+    """The log of the mean over samples of the density of each tau rows, from the samples of their mean.
+
+    If it is additive, the means over samples are taken of each row alone, since the rows are independent.
+    """
+    rows = stats.norm.logpdf(y[:, : functions.shape[-1]], functions.astype(np.float64), NOISE).sum(-1)
+    rows = logsumexp(rows, axis=0, keepdims=True) - np.log(len(rows)) if additive else rows
     groups = [rows[:, i : i + tau].sum(axis=1) for i in range(0, len(y) - tau + 1, tau)]
-    return logsumexp(groups, axis=1) - np.log(len(functions))
+    return logsumexp(groups, axis=1) - np.log(len(rows))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -52,10 +58,10 @@ def test_the_joint_density_is_that_of_the_function_samples(models: dict[str, Any
     for tau in (1, 2, 5, 7, 12):
         log_density = predictive.joint_log_prob(Y, tau=tau)
         assert log_density.shape == (12 // tau,)
-        np.testing.assert_allclose(log_density, _joint(functions, tau), rtol=1e-4)
+        np.testing.assert_allclose(log_density, _joint(functions, tau, additive=kind in ADDITIVE), rtol=1e-4)
     np.testing.assert_array_equal(predictive.log_prob(Y), predictive.joint_log_prob(Y, tau=1))
     apart = predictive.log_prob(Y).reshape(6, 2).sum(axis=1)
-    assert np.allclose(predictive.joint_log_prob(Y, tau=2), apart, rtol=1e-4) == (kind == "output")
+    assert np.allclose(predictive.joint_log_prob(Y, tau=2), apart, rtol=1e-4) == (kind in ADDITIVE)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -65,12 +71,13 @@ def test_the_joint_density_does_not_depend_on_how_rows_come_in_chunks(models: di
     predictive = predict(models[kind], MANY_X, num_samples=130, seed=3)
     for tau in (1, 7, 1023, 1029, 2060):
         log_density = predictive.joint_log_prob(MANY_Y, tau=tau)
-        np.testing.assert_allclose(log_density, _joint(functions, tau, y=MANY_Y), rtol=1e-4)
+        expected = _joint(functions, tau, MANY_Y, additive=kind in ADDITIVE)
+        np.testing.assert_allclose(log_density, expected, rtol=1e-4)
 
 
 def test_the_joint_density_of_a_model_that_draws_in_its_own_way_is_that_of_its_functions() -> None:
     """Its rows come all together, those that are left over too: how many there are is part of how it draws."""
-    model = _with_latents(_own_noise())
+    model = _with_latents(_own_noise(shared=True))
     predictive = predict(model, X, num_samples=30, seed=3)
     functions = sample_functions(model, X, num_samples=30, seed=3)
     for tau in (5, 12):
@@ -117,9 +124,19 @@ def _with_latents(latents: Any) -> tf_keras.Model:
     return tf_keras.Sequential([tf_keras.Input((3,)), dense, latents, density])
 
 
-def _own_noise() -> tf_keras.layers.Layer:
-    """Latents like those of `NormalUnits`, drawn for each row apart by a layer without a rule."""
-    return tf_keras.layers.Lambda(lambda t: t[..., :1] + tf.random.normal(tf.shape(t[..., :1])))
+def _own_noise(shared: bool = False) -> tf_keras.layers.Layer:
+    """Noise N(0, 1) by a layer without a rule: drawn once for all rows, or for each row as by `NormalUnits`."""
+
+    def noisy(inputs: tf.Tensor) -> tf.Tensor:
+        return inputs[..., :1] + tf.random.normal([1, 1] if shared else tf.shape(inputs[..., :1]))
+
+    return tf_keras.layers.Lambda(noisy)
+
+
+def _factor_minus_one() -> tf_keras.layers.Layer:
+    """A factor N(1, 1) of one unit whose value is 1, less 1."""
+    one, minus_one = (tf_keras.layers.Lambda(lambda t, shift=shift: t[..., :1] + shift) for shift in (1.0, -1.0))
+    return tf_keras.Sequential([one, SharedUnits(12, initial_scale=1.0), minus_one])
 
 
 def test_posteriors_that_agree_at_every_row_are_told_apart_by_what_rows_have_in_common() -> None:
@@ -128,8 +145,9 @@ def test_posteriors_that_agree_at_every_row_are_told_apart_by_what_rows_have_in_
     alone = np.eye(3) * (1 + NOISE**2)
     shared = np.ones((3, 3)) + NOISE**2 * np.eye(3)
     together, apart = (stats.multivariate_normal(np.zeros(3), covariance) for covariance in (shared, alone))
-    of_units, of_rows = _with_latents(NormalUnits(initial_scale=1.0)), _with_latents(_own_noise())
-    for model, right, wrong in ((of_units, together, apart), (of_rows, apart, together)):
+    layers = _factor_minus_one(), _own_noise(), NormalUnits(initial_scale=1.0)
+    of_factors, of_rows, of_units = map(_with_latents, layers)
+    for model, right, wrong in ((of_factors, together, apart), (of_rows, apart, together), (of_units, apart, together)):
         predictive = predict(model, x, num_samples=1500, seed=0)
         functions = sample_functions(model, x, num_samples=1500, seed=0)
         assert _within(predictive, y, right, functions)

@@ -14,7 +14,9 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from variational_bnn.base import Network
+from variational_bnn.models.latents import ConditionalUnits, NormalUnits
 from variational_bnn.models.likelihoods import Normal
+from variational_bnn.models.shared_units import SharedUnits
 from variational_bnn.prediction.predict import sample_functions
 from variational_bnn.prediction.random_variables import num_random_variables
 
@@ -42,10 +44,24 @@ class _Subclassed(tf_keras.Model):
 
 
 @pytest.mark.parametrize(
-    ("kind", "count"), [("output", 0), *((kind, WEIGHTS) for kind in by_hand.ESTIMATORS), ("hidden", 6 + 5)]
+    ("kind", "count"),
+    [
+        ("output", 0),
+        *((kind, WEIGHTS) for kind in by_hand.ESTIMATORS),
+        ("shared", 6 + 5),
+        ("amortized", 2),
+        ("conditional", 2),
+    ],
 )
-def test_the_kinds_of_variation_draw_weights_and_biases_or_units_or_nothing(kind: str, count: int) -> None:
+def test_the_kinds_of_variation_draw_weights_and_biases_or_units_or_latents_or_nothing(kind: str, count: int) -> None:
     assert num_random_variables(by_hand.build(kind, NETWORK, 12)) == count
+
+
+@pytest.mark.parametrize(("kind", "count"), [("flipout", 151), ("shared", 50), ("amortized", 2), ("conditional", 2)])
+def test_a_network_of_fifty_units_needs_one_number_a_weight_or_a_unit_or_two_a_row(kind: str, count: int) -> None:
+    """A training draw of "conditional" has ten times as many latents; a function sample has one."""
+    network = Network(input_shape=(1,), output_size=1, hidden_units=(50,), likelihood=Normal(scale=1.0))
+    assert num_random_variables(by_hand.build(kind, network, 12)) == count
 
 
 @pytest.mark.parametrize(
@@ -57,6 +73,8 @@ def test_the_kinds_of_variation_draw_weights_and_biases_or_units_or_nothing(kind
         ([tfp.layers.DenseLocalReparameterization(4, bias_posterior_fn=None), tfp.layers.DenseFlipout(1)], 3 * 4 + 4),
         ([tf_keras.layers.Dense(7), tf_keras.layers.Dropout(0.2), tf_keras.layers.Dense(1)], 7),
         ([tf_keras.layers.Dropout(0.0)], 0),
+        ([tfp.layers.DenseFlipout(4), NormalUnits()], 3 * 4 + 2),
+        ([SharedUnits(12), tfp.layers.DenseFlipout(6), ConditionalUnits()], 3 + 3 * 6 + 3),
         ([tf_keras.layers.RepeatVector(5), tf_keras.layers.Dropout(0.2)], 5 * 3),
         ([tf_keras.layers.RepeatVector(5), tf_keras.layers.SpatialDropout1D(0.2)], 3),
         ([tf_keras.layers.RepeatVector(5), tf_keras.layers.Dropout(0.2, noise_shape=(None, 5, 1))], 5),

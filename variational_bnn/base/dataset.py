@@ -31,6 +31,9 @@ class Dataset:
         y_test: Held-out targets `[M, D]`; None without `x_test`.
         test_regions: Region of each held-out row, `[M]` strings: "near", "between" or "beyond"; None without `x_test`.
         noise_scale: Standard deviation of the noise in y, in the units of y, where it is known; otherwise None.
+        output_as_in_lecture: Whether variation in the output is to be shown as in the lecture (CS109B, Harvard, 2021):
+            by a noise level that the network gives for each x, although the noise is known to the other methods, and by
+            maximum likelihood.
         larger_sample: A dataset of four times as many rows from the same source, with which the contraction of a
             posterior is measured; None where there is no such data.
 
@@ -62,6 +65,7 @@ class Dataset:
     y_test: Array | None = None
     test_regions: npt.NDArray[np.str_] | None = None
     noise_scale: float | None = None
+    output_as_in_lecture: bool = False
     larger_sample: Dataset | None = None
 
     def __post_init__(self) -> None:

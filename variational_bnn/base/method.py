@@ -19,9 +19,9 @@ class Diagnostics:
 
     Args:
         num_parameters: How many numbers were trained or sampled.
-        num_random_variables: How many random numbers make one function sample.
-        latent_noise: Whether function samples differ by noise that is drawn inside the network for each row, as with
-            stochastic hidden units. Such noise is not uncertainty about parameters.
+        num_random_variables: How many random numbers make one function sample, at one row.
+        likelihood: The likelihood of y that was fitted, in words such as "Normal(scale=1)"; empty if it is not known.
+        note: What a reader of the results should know, in one line, such as that latents ignore x; empty if nothing.
         acceptance: Mean acceptance rate of the chains, or the mean of the statistic that NUTS has in its place.
         r_hat: Rank-normalised split R-hat (Vehtari et al. 2021, arXiv 1903.08008) of the function values, the largest
             over query points and outputs; 1 where the chains agree. NaN with one chain, or fewer than four draws.
@@ -40,7 +40,8 @@ class Diagnostics:
 
     num_parameters: int = 0
     num_random_variables: int = 0
-    latent_noise: bool = False
+    likelihood: str = ""
+    note: str = ""
     acceptance: float = math.nan
     r_hat: float = math.nan
     ess: float = math.nan

@@ -26,30 +26,38 @@ from variational_bnn.base.constants import TAU
 class Predictive:
     """The distribution of y that a posterior predicts at N inputs with D outputs each.
 
-    The law of total variance splits the variance of y over the draws of the posterior:
-    Var[y] = Var_draws(E[y given draw]) + E_draws(Var[y given draw]).
+    The law of total variance splits the variance of y over the draws of the posterior by its source. A draw has
+    parameters w, which are drawn once for all rows (weights, masks, factors of units), and may have latents z, which
+    are drawn for each row:
+
+    - epistemic: Var_w(E[y given w]), how much the functions disagree, which more data can remove
+    - latent: E_w(Var_z(E[y given w, z])), noise of the row inside the network
+    - aleatoric: E(Var[y given w, z]), noise of the likelihood
 
     Where y is a class, mean and variances are those of its one-hot vector, `[N, K]` for K classes; where y holds
-    several outputs that are each 0 or 1, they stay `[N, D]`. The entropy is then split in the same way, into mutual
-    information and expected entropy: H[y] = I[y, draw] + E_draws(H[y given draw]) (Depeweg et al. 2018,
-    arXiv 1710.07283). Images are flattened.
+    several outputs that are each 0 or 1, they stay `[N, D]`. The entropy is then split in the same way:
+    H[y] = I[y, w] + I[y, z given w] + E(H[y given w, z]) (Depeweg et al. 2018, arXiv 1710.07283). Images are flattened.
 
     `predict` returns this class for a Keras model. A method of your own makes it with `from_functions`, or passes the
     attributes below as keyword arguments.
 
     Attributes:
         mean: Predictive mean `[N, D]`, in the units of y.
-        epistemic_variance: Variance of the draws' means `[N, D]`, in squared units of y: how much the draws disagree.
-        aleatoric_variance: Mean over the draws of the variance of y given the draw `[N, D]`, in squared units of y:
-            the noise.
+        epistemic_variance: Variance over the parameters of the mean of y `[N, D]`, in squared units of y.
+        latent_variance: Variance over the latents of the mean of y `[N, D]`, in squared units of y, a mean over the
+            parameters; 0 unless given.
+        aleatoric_variance: Mean over the draws of the variance of y given the draw `[N, D]`, in squared units of y.
         log_likelihood: A function of targets `[N, D]` and tau that returns `[N // tau]` log densities of tau rows at a
             time, in their order: the log of the mean over the draws of the product over the rows.
         sampler: A function of a seed that returns draws of y `[S, N, D]`, one from each draw of the posterior. The
-            rows of one draw share its function, and each has noise of its own.
+            rows of one draw share its parameters, and each has latents and noise of its own.
         entropy: Entropy of each output `[N, D]`, in nats, where y is a class (D = 1) or each output is 0 or 1; None
             where y is a number.
-        expected_entropy: Mean over the draws of the entropy of y given the draw `[N, D]`, in nats: the part that more
-            data cannot remove. None where y is a number.
+        expected_entropy: Mean over the draws of the entropy of y given the draw `[N, D]`, in nats. None where y is a
+            number.
+        latent_information: Mutual information of y and the latents given the parameters `[N, D]`, in nats: the part of
+            the entropy that comes from noise of the row inside the network. None where y is a number, and 0 unless
+            given where it is a class.
 
     Example:
         Five hundred lines through the origin, with noise of standard deviation 0.1, at the inputs -1, 0 and 1:
@@ -75,8 +83,17 @@ class Predictive:
     aleatoric_variance: Array
     log_likelihood: Callable[[Array, int], Array] = field(repr=False)
     sampler: Callable[[int], Floats] = field(repr=False)
+    latent_variance: Array = None  # type: ignore[assignment]
     entropy: Array | None = None
     expected_entropy: Array | None = None
+    latent_information: Array | None = None
+
+    def __post_init__(self) -> None:
+        """Fill the latent parts with 0 where they were not given."""
+        if self.latent_variance is None:
+            object.__setattr__(self, "latent_variance", np.zeros_like(self.epistemic_variance))
+        if self.latent_information is None and self.entropy is not None:
+            object.__setattr__(self, "latent_information", np.zeros_like(self.entropy))
 
     @classmethod
     def from_functions(cls, functions: npt.ArrayLike, noise_variance: npt.ArrayLike) -> Predictive:
@@ -147,21 +164,27 @@ class Predictive:
 
     @property
     def mutual_information(self) -> Array:
-        """Mutual information of y and the draw `[N, D]`, in nats: how much the draws disagree on the class.
+        """Mutual information of y and the parameters `[N, D]`, in nats: how much functions disagree on the class.
 
-        It is the epistemic part of the entropy.
+        It is the epistemic part of the entropy: what is left of it without `latent_information` and
+        `expected_entropy`.
 
         Raises:
             ValueError: If y is a number.
         """
-        if self.entropy is None or self.expected_entropy is None:
+        if self.entropy is None or self.expected_entropy is None or self.latent_information is None:
             raise ValueError("y is a number here: its epistemic part is epistemic_variance")
-        return np.maximum(self.entropy - self.expected_entropy, 0.0)
+        return np.maximum(self.entropy - self.expected_entropy - self.latent_information, 0.0)
+
+    @property
+    def variance_over_draws(self) -> Array:
+        """Variance over the draws of the mean of y `[N, D]`, in squared units of y: epistemic plus latent variance."""
+        return self.epistemic_variance + self.latent_variance
 
     @property
     def variance(self) -> Array:
-        """Total variance `[N, D]` in squared units of y: epistemic plus aleatoric variance."""
-        return self.epistemic_variance + self.aleatoric_variance
+        """Total variance `[N, D]` in squared units of y: epistemic plus latent plus aleatoric variance."""
+        return self.epistemic_variance + self.latent_variance + self.aleatoric_variance
 
     def log_prob(self, y: npt.ArrayLike) -> Array:
         """Log predictive density of each row, the log of the mean over the draws.
@@ -222,6 +245,7 @@ class Predictive:
             self,
             mean=shift + scale * self.mean,
             epistemic_variance=scale**2 * self.epistemic_variance,
+            latent_variance=scale**2 * self.latent_variance,
             aleatoric_variance=scale**2 * self.aleatoric_variance,
             log_likelihood=lambda y, tau: self.log_likelihood((y - shift) / scale, tau) - tau * np.log(scale).sum(),
             sampler=lambda seed: shift + scale * self.sampler(seed),

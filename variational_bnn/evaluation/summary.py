@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -11,11 +13,15 @@ from variational_bnn.evaluation.intervals import ratio_interval
 
 _INTERVALS = [f"{measure}_{100 * level:.0f}" for measure in ("coverage", "width") for level in LEVELS]
 _MEANS = ("entropy", "accuracy", "rmse", "log_likelihood", "joint_log_likelihood", "crps", *_INTERVALS)
-_COUNTS = ("parameters", "random_variables", "latent_noise")
+_COUNTS = ("parameters", "random_variables")
+_TEXTS = ("likelihood", "note")
+_ZEROS = (*_COUNTS, "latent_variance", "latent_information")
 _OTHERS = (
     "epistemic_variance",
+    "latent_variance",
     "aleatoric_variance",
     "mutual_information",
+    "latent_information",
     "growth_exponent",
     "contraction",
     "train_rmse",
@@ -44,18 +50,20 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
 
         - `method`, and `seeds_ok` and `seeds_failed`: numbers of seeds
         - `parameters` and `random_variables`: the largest over seeds
-        - `latent_noise`: the largest over seeds; 1 where function samples differ by noise that is drawn anew inside the
-          network, as with stochastic hidden units, else 0
+        - `likelihood` and `note`: those of the first seed that has any; the note says of how many seeds it is, unless
+          it is of all
         - `fit_seconds` and `predict_seconds`: means; `peak_memory`: the largest, in MiB
-        - `sd_<region>` with bounds: geometric mean of the epistemic sd, in the units of y; the sd is the root of the
-          region's mean variance. It is 0 and has no bounds if a seed has exactly no variance
-        - `mutual_information_<region>` with bounds: geometric mean, in nats. It is 0 and has no bounds if a seed has
-          exactly none; NaN if y is a number
-        - `<region>_near` with bounds, for the regions `between` and `beyond`: geometric mean of the ratio of epistemic
-          variances. NaN if a seed has exactly no variance in both regions
-        - `contraction` with bounds: geometric mean of the epistemic variance near the data, divided by that with four
+        - `sd_<region>` with bounds: geometric mean of the sd over draws, in the units of y: the root of the region's
+          mean epistemic plus latent variance. It is 0 and has no bounds if a seed has exactly no variance
+        - `latent_share_<region>`: mean share of the latent variance in that sum; 0 where there is no variance
+        - `mutual_information_<region>` with bounds: geometric mean of the information that y gives on the draw, of its
+          parameters and latents together, in nats. It is 0 and has no bounds if a seed has exactly none; NaN if y is a
+          number. `latent_information_share_<region>`: mean share of the latents in it
+        - `<region>_near` with bounds, for the regions `between` and `beyond`: geometric mean of the ratio of variances
+          over draws. NaN if a seed has exactly no variance in both regions
+        - `contraction` with bounds: geometric mean of the variance over draws near the data, divided by that with four
           times as many data. NaN if it is NaN for a seed
-        - `growth_exponent`: mean of p in epistemic sd ~ distance^p, of query points beyond the data
+        - `growth_exponent`: mean of p in sd over draws ~ distance^p, of query points beyond the data
         - `aleatoric_sd_near`: geometric mean, in the units of y
         - `train_rmse`, in the units of y, and `train_accuracy`: means
         - `entropy_<region>`: mean, in nats; NaN if y is a number
@@ -70,7 +78,8 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
     """
     datasets = list(results["dataset"].unique())
     require(len(datasets) <= 1, f"results must be of one dataset, got {', '.join(datasets)}")
-    defaults = {**dict.fromkeys([*_MEANS, *_OTHERS], np.nan), **dict.fromkeys(_COUNTS, 0)}
+    numbers = dict.fromkeys([*_MEANS, *_OTHERS], np.nan)
+    defaults: dict[str, Any] = {**numbers, **dict.fromkeys(_ZEROS, 0), **dict.fromkeys(_TEXTS, "")}
     complete = results.assign(**{name: value for name, value in defaults.items() if name not in results})
     rows = [{"method": method, **_summary(group)} for method, group in complete.groupby("method", sort=False)]
     return pd.DataFrame(rows, columns=None if rows else ["method", *_summary(complete)])
@@ -81,7 +90,7 @@ def of_classes(summary: pd.DataFrame) -> bool:
     return bool(summary.filter(regex="^entropy_").notna().any(axis=None))
 
 
-def _summary(rows: pd.DataFrame) -> dict[str, float]:
+def _summary(rows: pd.DataFrame) -> dict[str, float | str]:
     """The columns of `summarise` for one method."""
     failed = set(rows.loc[rows["status"] != "ok", "seed"])
     good = rows[~rows["seed"].isin(failed)]
@@ -89,16 +98,20 @@ def _summary(rows: pd.DataFrame) -> dict[str, float]:
     def by_seed(measure: str) -> pd.DataFrame:
         return good.pivot(index="seed", columns="region", values=measure).reindex(columns=list(REGIONS))
 
-    epistemic, aleatoric = by_seed("epistemic_variance"), by_seed("aleatoric_variance")
-    information = by_seed("mutual_information")
-    ratios = epistemic.div(epistemic[NEAR], axis=0)
-    columns: dict[str, float] = {"seeds_ok": good["seed"].nunique(), "seeds_failed": len(failed)}
+    latent, latent_information = by_seed("latent_variance").fillna(0), by_seed("latent_information").fillna(0)
+    over_draws, aleatoric = by_seed("epistemic_variance") + latent, by_seed("aleatoric_variance")
+    information = by_seed("mutual_information") + latent_information
+    ratios = over_draws.div(over_draws[NEAR], axis=0)
+    columns: dict[str, float | str] = {"seeds_ok": good["seed"].nunique(), "seeds_failed": len(failed)}
     columns |= {name: int(good[name].max()) if len(good) else 0 for name in _COUNTS}
+    columns |= {name: _text(good.groupby("seed")[name].first(), counted=name == "note") for name in _TEXTS}
     columns |= {name: good.groupby("seed")[name].first().mean() for name in ("fit_seconds", "predict_seconds")}
     columns["peak_memory"] = good["peak_memory"].max()
     for region in REGIONS:
-        columns |= with_bounds(f"sd_{region}", ratio_interval(np.sqrt(epistemic[region])))
+        columns |= with_bounds(f"sd_{region}", ratio_interval(np.sqrt(over_draws[region])))
+        columns[f"latent_share_{region}"] = _mean_share(latent[region], over_draws[region])
         columns |= with_bounds(f"mutual_information_{region}", ratio_interval(information[region]))
+        columns[f"latent_information_share_{region}"] = _mean_share(latent_information[region], information[region])
     for region in (BETWEEN, BEYOND):
         columns |= with_bounds(f"{region}_near", ratio_interval(ratios[region]))
     columns |= with_bounds("contraction", ratio_interval(by_seed("contraction")[NEAR]))
@@ -110,6 +123,19 @@ def _summary(rows: pd.DataFrame) -> dict[str, float]:
     columns["acceptance"] = rows.groupby("seed")["acceptance"].first().mean()
     columns |= {"r_hat": rows["r_hat"].max(), "ess": rows["ess"].min(), "ess_tail": rows["ess_tail"].min()}
     return columns
+
+
+def _text(texts: pd.Series[str], *, counted: bool) -> str:
+    """The first of the seeds' texts that is not empty, with the number of seeds that have one if some have none."""
+    known = [text for text in texts if isinstance(text, str) and text]
+    of_some = f" (in {len(known)} of {len(texts)} seeds)" if counted and 0 < len(known) < len(texts) else ""
+    return known[0] + of_some if known else ""
+
+
+def _mean_share(part: pd.Series[float], whole: pd.Series[float]) -> float:
+    """The mean over seeds of a part of a whole; 0 where both are 0, NaN where the whole is unknown."""
+    shares = part / whole.where(whole > 0)
+    return float(shares.mask(whole == 0, 0.0).mean())
 
 
 def with_bounds(name: str, interval: tuple[float, float, float]) -> dict[str, float]:

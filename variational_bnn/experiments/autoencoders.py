@@ -23,7 +23,7 @@ from variational_bnn.experiments.run import Advance, Outcome, Run
 from variational_bnn.methods.autoencoders import Autoencoder, History
 from variational_bnn.models.backend import tf_keras
 from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
-from variational_bnn.models.losses import stochastic_layers
+from variational_bnn.models.losses import variational_layers
 from variational_bnn.prediction.bounds import Bounds, decode, encode, is_variational, measure_bounds
 from variational_bnn.prediction.predict import predict
 from variational_bnn.report.figures.autoencoders import QUANTILES
@@ -165,7 +165,7 @@ def _measure(run: AutoencoderRun, model: tf_keras.Model) -> tuple[dict[str, Any]
 
 def _terms(model: tf_keras.Model, bounds: Bounds) -> dict[str, Any]:
     """The bounds and their terms, as far as the model has them."""
-    kinds = {layer.kind for layer in stochastic_layers(model)}
+    kinds = {layer.kind for layer in variational_layers(model)}
     terms: dict[str, Any] = {"nll": float(bounds.nll.mean())}
     if "weights" in kinds:
         terms["kl_weights"] = bounds.kl_weights
@@ -191,11 +191,11 @@ def _measure_apart(run: AutoencoderRun, model: tf_keras.Model) -> tuple[dict[str
         if len(x):
             predictive = run.reconstruct(model, x)
             measured[f"rmse_{name}"] = rmse(x.reshape(len(x), -1).astype(np.float64), predictive.mean)
-            measured[f"predictive_sd_{name}"] = float(np.sqrt(predictive.epistemic_variance.mean()))
+            measured[f"predictive_sd_{name}"] = float(np.sqrt(predictive.variance_over_draws.mean()))
     predictive = run.reconstruct(model, shown(images, run.held_out)["apart"])
     arrays: Arrays = {
         "apart_reconstructions": _as_images(images, predictive.mean),
-        "apart_sds": _as_images(images, np.sqrt(predictive.epistemic_variance)),
+        "apart_sds": _as_images(images, np.sqrt(predictive.variance_over_draws)),
     }
     return measured, arrays
 
@@ -206,7 +206,7 @@ def _as_images(images: Images, flat: Array) -> npt.NDArray[np.float32]:
 
 def _history(model: tf_keras.Model, history: dict[str, list[float]]) -> Arrays:
     """The terms of the loss, epoch by epoch: `nll`, and the KLs that the model has."""
-    kinds = {layer.kind for layer in stochastic_layers(model)}
+    kinds = {layer.kind for layer in variational_layers(model)}
     kl = {f"kl_{kind}": history["kl"] for kind in kinds} if len(kinds) == 1 else history
     names = ["nll", *(f"kl_{kind}" for kind in sorted(kinds))]
     return {f"history_{name}": np.array({**history, **kl}[name]) for name in names}

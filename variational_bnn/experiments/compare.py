@@ -22,8 +22,8 @@ from variational_bnn.methods.keras_models import TrainedModel
 from variational_bnn.models.backend import tf_keras
 from variational_bnn.models.likelihoods import Categorical, Normal
 
-THREE_KINDS = ("output", "flipout", "hidden")
-"""Variation in the output, the weights and the hidden units."""
+DEFAULT_METHODS = ("output", "flipout", "hidden", "hidden_shared")
+"""Variation in the output, the weights and the hidden units, of each row and shared by all rows."""
 
 Methods = Iterable[str | Method] | Mapping[str, str | Method]
 
@@ -47,7 +47,7 @@ def default_network(dataset: Dataset) -> Network:
 def compare(
     dataset: Dataset,
     *,
-    methods: Methods = THREE_KINDS,
+    methods: Methods = DEFAULT_METHODS,
     seeds: Sequence[int] = range(5),
     network: Network | None = None,
     num_samples: int = 200,

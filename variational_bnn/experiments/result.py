@@ -27,11 +27,15 @@ class Result:
         region: "near", "between" or "beyond".
         query_points: How many query points the region has.
         epistemic_variance: Mean epistemic variance, squared units of y; of classes, that of their probabilities.
+        latent_variance: Mean variance of the mean of y over latents that are drawn for each row, squared units of y; of
+            classes, that of their probabilities. It is noise of the row.
         aleatoric_variance: Mean aleatoric variance, squared units of y; of classes, that of their probabilities.
-        growth_exponent: p in epistemic sd ~ distance^p over the region's query points, by least squares in logs.
+        growth_exponent: p in sd over draws ~ distance^p, of epistemic and latent variance together, over the region's
+            query points, by least squares in logs.
         entropy: Mean entropy of the predicted class, nats.
-        mutual_information: Mean mutual information of the class and the function sample, nats: the epistemic part of
-            the entropy.
+        mutual_information: Mean mutual information of the class and the parameters, nats: the epistemic part of the
+            entropy.
+        latent_information: Mean mutual information of the class and the latents given the parameters, nats.
         train_accuracy: Share of the training rows whose most probable class is right.
         train_rmse: Root mean squared error of the mean over the training rows, units of y. Of K classes, that of their
             probabilities: the root of the Brier score over K.
@@ -50,10 +54,11 @@ class Result:
         width_80: Mean width of the central 80 % predictive intervals, units of y.
         width_90: Mean width of the central 90 % predictive intervals, units of y.
         width_95: Mean width of the central 95 % predictive intervals, units of y.
-        contraction: Mean epistemic variance near the data over that of a fit to four times as many rows, at the same
-            query points; about 4 where the data determine all parameters. NaN in other regions.
+        contraction: Mean epistemic and latent variance near the data over that of a fit to four times as many rows, at
+            the same query points; about 4 where the data determine all parameters. NaN in other regions.
         contraction_status: "ok", or why there is no contraction although the dataset has a larger sample.
-        latent_noise: 1 if function samples differ by noise drawn inside the network for each row, else 0.
+        likelihood: The likelihood of y that the method fitted, such as "Normal(scale=1)"; empty if it is not known.
+        note: What a reader should know of the run, such as that its latents ignore x; empty if nothing.
         parameters: Trained or sampled numbers.
         random_variables: Random numbers that make one function sample.
         fit_seconds: Wall clock of the fit.
@@ -79,10 +84,12 @@ class Result:
     region: str
     query_points: int = 0
     epistemic_variance: float = math.nan
+    latent_variance: float = math.nan
     aleatoric_variance: float = math.nan
     growth_exponent: float = math.nan
     entropy: float = math.nan
     mutual_information: float = math.nan
+    latent_information: float = math.nan
     train_accuracy: float = math.nan
     train_rmse: float = math.nan
     accuracy: float = math.nan
@@ -100,7 +107,8 @@ class Result:
     width_95: float = math.nan
     contraction: float = math.nan
     contraction_status: str = "ok"
-    latent_noise: int = 0
+    likelihood: str = ""
+    note: str = ""
     parameters: int = 0
     random_variables: int = 0
     fit_seconds: float = math.nan
@@ -144,11 +152,12 @@ PREDICTION_COLUMNS: Columns = {
     "pit": math.nan,
     "mean": math.nan,
     "epistemic_variance": math.nan,
+    "latent_variance": math.nan,
     "aleatoric_variance": math.nan,
 }
 """A row for each query point and output: `query_point` (a number), `output` (a target's name, or `target=class`),
 `region`, `distance` (relative to the training inputs' own; 1 is the edge of `near`), `x` (NaN unless there is one
 feature), `y` (the held-out target, 0 or 1 for each class, or NaN), `pit` (its probability integral transform or NaN),
-`mean` (of a class its probability), `epistemic_variance` and `aleatoric_variance`."""
+`mean` (of a class its probability), `epistemic_variance`, `latent_variance` and `aleatoric_variance`."""
 
 NO_PREDICTIONS = pd.DataFrame(columns=list(PREDICTION_COLUMNS)).astype(types_of(PREDICTION_COLUMNS))

@@ -105,8 +105,9 @@ class TableRun:
                 region=region,
                 query_points=int(inside.sum()),
                 epistemic_variance=float(predictive.epistemic_variance[inside].mean()),
+                latent_variance=float(predictive.latent_variance[inside].mean()),
                 aleatoric_variance=float(predictive.aleatoric_variance[inside].mean()),
-                growth_exponent=growth_exponent(points.distance[inside], predictive.epistemic_variance[inside]),
+                growth_exponent=growth_exponent(points.distance[inside], predictive.variance_over_draws[inside]),
                 **_information(predictive, inside),
                 **(scored.measures(inside) if scored else {}),
                 **(_contraction(self, predictive, points) if region == NEAR else {}),
@@ -152,10 +153,14 @@ def _training_scores(dataset: Dataset, predictive: Predictive) -> dict[str, Any]
 
 
 def _information(predictive: Predictive, inside: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """Mean entropy and mutual information over some query points; empty unless y is a class."""
-    if predictive.entropy is None:
+    """Mean entropy and its parts over some query points; empty unless y is a class."""
+    if predictive.entropy is None or predictive.latent_information is None:
         return {}
-    parts = {"entropy": predictive.entropy, "mutual_information": predictive.mutual_information}
+    parts = {
+        "entropy": predictive.entropy,
+        "mutual_information": predictive.mutual_information,
+        "latent_information": predictive.latent_information,
+    }
     return {name: float(values[inside].mean()) for name, values in parts.items()}
 
 
@@ -176,7 +181,7 @@ def _checked(run: TableRun, predictive: Predictive, functions: Any, num_points: 
     require(got == shape, f"predict must return a mean of shape {list(shape)}, got {list(got)}")
     wrong = f"sample_functions must return shape {list(needed)}, got {list(functions.shape)}"
     require(functions.shape == needed, wrong)
-    parts = predictive.mean, predictive.epistemic_variance, predictive.aleatoric_variance, functions
+    parts = predictive.mean, predictive.variance, functions
     if not all(np.isfinite(part).all() for part in parts):
         raise FitError("not finite: a prediction is infinite or NaN")
     return functions
@@ -189,7 +194,8 @@ def _diagnosed(diagnostics: Diagnostics | None) -> dict[str, Any]:
     return {
         "parameters": diagnostics.num_parameters,
         "random_variables": diagnostics.num_random_variables,
-        "latent_noise": int(diagnostics.latent_noise),
+        "likelihood": diagnostics.likelihood,
+        "note": diagnostics.note,
         **{name: getattr(diagnostics, name) for name in ("acceptance", "r_hat", "ess", "ess_tail")},
     }
 
@@ -276,7 +282,7 @@ class _Scored:
 
 
 def _contraction(run: TableRun, predictive: Predictive, points: QueryPoints) -> dict[str, Any]:
-    """How many times less epistemic variance there is near the data with four times as much of it."""
+    """How many times less variance over draws there is near the data with four times as much of it."""
     more = run.dataset.larger_sample
     if more is None:
         return {}
@@ -284,10 +290,10 @@ def _contraction(run: TableRun, predictive: Predictive, points: QueryPoints) -> 
         return {"contraction_status": reason}
     near = points.inside[NEAR]
     try:
-        after = float(run.predict(run.fit(more), points.x[near]).epistemic_variance.mean())
+        after = float(run.predict(run.fit(more), points.x[near]).variance_over_draws.mean())
     except Exception as error:  # A method may be anybody's; what was measured before stays.
         return {"contraction_status": status_of(error)}
-    before = float(predictive.epistemic_variance[near].mean())
+    before = float(predictive.variance_over_draws[near].mean())
     return {"contraction": before / after if after > 0 else math.nan}
 
 
@@ -308,6 +314,7 @@ def _predictions(run: TableRun, points: QueryPoints, predictive: Predictive, sco
                 "pit": scored.pit[:, column] if scored else np.nan,
                 "mean": predictive.mean[:, column],
                 "epistemic_variance": predictive.epistemic_variance[:, column],
+                "latent_variance": predictive.latent_variance[:, column],
                 "aleatoric_variance": predictive.aleatoric_variance[:, column],
             }
         )

@@ -4,7 +4,7 @@ from variational_bnn.base import Method
 from variational_bnn.methods.deterministic import Deterministic
 from variational_bnn.methods.dropout import Dropout
 from variational_bnn.methods.ensemble import Ensemble
-from variational_bnn.methods.hidden import HiddenVariation
+from variational_bnn.methods.hidden import ConditionalHiddenVariation, HiddenVariation, SharedHiddenVariation
 from variational_bnn.methods.hmc import HMC
 from variational_bnn.methods.laplace import Laplace
 from variational_bnn.methods.linear import LinearRegression
@@ -21,6 +21,8 @@ METHODS: dict[str, Method] = {
     "flipout": Flipout(),
     "local_reparameterization": LocalReparameterization(),
     "hidden": HiddenVariation(),
+    "hidden_shared": SharedHiddenVariation(),
+    "hidden_conditional": ConditionalHiddenVariation(),
     "dropout": Dropout(),
     "ensemble": Ensemble(),
     "laplace": Laplace(),

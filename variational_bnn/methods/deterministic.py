@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 
 from variational_bnn.base import Dataset, Network
 from variational_bnn.methods.problem import ModelPosterior
-from variational_bnn.methods.training import GradientMethod
+from variational_bnn.methods.training import PointWeights
 from variational_bnn.models.builders.output import build_output_variation
 from variational_bnn.models.likelihoods import Normal
 
 
 @dataclass(frozen=True, kw_only=True)
-class Deterministic(GradientMethod):
+class Deterministic(PointWeights):
     """A control: one network with point weights, and one noise level, known or learned.
 
-    It is trained by maximum likelihood. It has no epistemic variance, and its noise is the same at every x: the
-    network's known noise, or one level that is learned where the network's likelihood is `Normal()`. Other likelihoods
-    stay as they are.
+    It is trained to the mode of the posterior of its weights (MAP). It has no epistemic variance, and its noise is the
+    same at every x: the network's known noise, or one level that is learned where the network's likelihood is
+    `Normal()`. Other likelihoods stay as they are; results show the likelihood of each method.
 
     Args:
         steps: Number of gradient steps, >= 1.
@@ -26,6 +27,8 @@ class Deterministic(GradientMethod):
         learning_rate: Learning rate of Adam (Kingma & Ba 2015, arXiv 1412.6980) at the first step, > 0.
         schedule: "cosine" to lower the learning rate to 0 along a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983),
             or "constant".
+        point_prior: Whether the weights have the network's prior as a penalty; otherwise the fit is of maximum
+            likelihood.
         standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
             the training rows. Predictions are in the dataset's units in either case.
 
@@ -44,7 +47,7 @@ class Deterministic(GradientMethod):
     """
 
     def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
-        """Train the network by maximum likelihood.
+        """Train the network to the mode of the posterior of its weights.
 
         Raises:
             FitError: If the loss is not finite at the end.
@@ -54,4 +57,4 @@ class Deterministic(GradientMethod):
         if isinstance(likelihood, Normal) and likelihood.scale is None:
             likelihood = dataclasses.replace(likelihood, scale="learned")
         constant = dataclasses.replace(network, likelihood=likelihood)
-        return self.train(build_output_variation, dataset, constant, seed)
+        return self.train(partial(build_output_variation, point_prior=self.point_prior), dataset, constant, seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,8 +11,9 @@ from variational_bnn.base import Dataset, Network
 from variational_bnn.base.checks import is_positive, require
 from variational_bnn.methods.problem import ModelPosterior
 from variational_bnn.methods.training import GradientMethod
-from variational_bnn.models.backend import tf, tf_keras
+from variational_bnn.models.backend import tf_keras
 from variational_bnn.models.builders.assembly import assemble, dense
+from variational_bnn.models.point_prior import NormalPrior
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +76,10 @@ class Dropout(GradientMethod):
 
 def _build(network: Network, num_examples: int, *, rate: float, seed: int) -> tf_keras.Model:
     def penalised(units: int, activation: str | None, seed: int, name: str, kept: float = 1 - rate) -> Any:
-        def layer(inputs: tf.Tensor) -> tf.Tensor:
-            strength = 1 / (2 * network.prior_scale**2 * num_examples)
-            fan_in = inputs.shape[-1] if network.scale_prior_by_fan_in else 1
-            penalties = {
-                "kernel_regularizer": tf_keras.regularizers.L2(kept * fan_in * strength),
-                "bias_regularizer": tf_keras.regularizers.L2(strength),
-            }
-            return dense(units, activation, seed, name, **penalties)(inputs)
-
-        return layer
+        narrower = network.prior_scale / math.sqrt(kept)  # So its penalty is `kept` times that of the prior.
+        of_kernel = NormalPrior(narrower, num_examples, network.scale_prior_by_fan_in)
+        of_bias = NormalPrior(network.prior_scale, num_examples)
+        return dense(units, activation, seed, name, kernel_regularizer=of_kernel, bias_regularizer=of_bias)
 
     def hidden(units: int, activation: str | None, seed: int, name: str) -> Any:
         units_before = penalised(units, activation, seed, name, kept=1.0 if name == "hidden_1" else 1 - rate)

@@ -1,24 +1,53 @@
-"""Variation in the hidden units."""
+"""Variation in the hidden units, of three kinds."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
+
 from variational_bnn.base import Dataset, Network
-from variational_bnn.base.checks import is_positive, require, require_kl_weight
+from variational_bnn.base.checks import is_positive, require, require_count, require_kl_weight, require_sizes
 from variational_bnn.methods.problem import ModelPosterior
-from variational_bnn.methods.training import GradientMethod
+from variational_bnn.methods.training import PointWeights
 from variational_bnn.models.builders.hidden import build_hidden_variation
+
+COLLAPSED = 0.1
+"""The largest mean KL of the latents of a row, in nats, at which they tell next to nothing of x."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class HiddenVariation(GradientMethod):
-    """Variation in the hidden units: noise of the units, not uncertainty about parameters.
+class _Hidden(PointWeights):
+    """A network with random hidden units and point weights.
 
-    Each hidden unit is normal, with a mean and a scale that the layer below puts out for each x, and with the prior
-    N(0, 1); the weights are points. It is trained by the negative evidence lower bound, whose KL divergence is that of
-    the units, for each row. The variance that the units' noise gives to functions does not shrink with more data.
+    Attributes:
+        initial_scale: Standard deviation of the units' noise at the start.
+    """
+
+    initial_scale: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        require(is_positive(self.initial_scale), f"initial_scale must be > 0, got {self.initial_scale!r}")
+
+    def supports(self, dataset: Dataset, network: Network) -> str | None:
+        """Why the network is not supported: it has no hidden units. None if it has some."""
+        return None if network.hidden_units else "it needs hidden units, got hidden_units=()"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenVariation(_Hidden):
+    """Variation in the hidden units: latents of each row, between an encoder and a decoder, as in an autoencoder.
+
+    An encoder with the network's hidden units puts out a mean and a scale of a few latents for each x, whose prior is
+    N(0, I), and a decoder puts out y (Kingma & Welling 2014, arXiv 1312.6114); the weights are points. It is trained by
+    the bound -log p(y given z) + KL(q(z given x) || N(0, I)), and the penalty of the prior of the decoder's weights.
+
+    The latents are noise of the row, not uncertainty about parameters: their variance is `latent_variance`, which need
+    not shrink with more data. The bound is one of log p(y), not of log p(y given x). Where the noise level is learned,
+    or y is a class, the best latents may ignore x altogether; `Diagnostics.note` then says so.
 
     Args:
         steps: Number of gradient steps, >= 1.
@@ -26,8 +55,12 @@ class HiddenVariation(GradientMethod):
         learning_rate: Learning rate of Adam (Kingma & Ba 2015, arXiv 1412.6980) at the first step, > 0.
         schedule: "cosine" to lower the learning rate to 0 along a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983),
             or "constant".
-        initial_scale: Standard deviation of the units' noise before the training, > 0; that of their prior is 1.
+        latent_size: Number of latents of a row, >= 1.
+        decoder_units: Units of each hidden layer of the decoder; None for those of the network in reverse order.
+        initial_scale: Standard deviation of the latents before the training, > 0; that of their prior is 1.
         kl_weight: Weight of the KL divergence in the loss, >= 0; with 1 the loss is the negative evidence lower bound.
+        point_prior: Whether the decoder's weights have the network's prior as a penalty; otherwise they have none. The
+            encoder's weights belong to the posterior of the latents, and have none.
         standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
             the training rows. Predictions are in the dataset's units in either case.
 
@@ -42,29 +75,189 @@ class HiddenVariation(GradientMethod):
         ...     input_shape=(1,), output_size=1, hidden_units=(10,), likelihood=vbnn.Normal(scale=1.0)
         ... )
         >>> posterior = vbnn.HiddenVariation(steps=20).fit(vbnn.lecture(), network, seed=0)
-        >>> posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0).mean.shape
-        (5, 1)
+        >>> predictive = posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0)
+        >>> predictive.mean.shape, bool((predictive.epistemic_variance == 0).all())
+        ((5, 1), True)
     """
 
-    initial_scale: float = 0.1
+    latent_size: int = 2
+    decoder_units: tuple[int, ...] | None = None
     kl_weight: float = 1.0
 
     def __post_init__(self) -> None:
         """Check the settings."""
         super().__post_init__()
-        require(is_positive(self.initial_scale), f"initial_scale must be > 0, got {self.initial_scale!r}")
+        _require_sizes(self)
         require_kl_weight(self.kl_weight)
 
-    def supports(self, dataset: Dataset, network: Network) -> str | None:
-        """Why the network is not supported: it has no hidden units. None if it has some."""
-        return None if network.hidden_units else "it needs hidden units, got hidden_units=()"
-
     def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
-        """Train the network with normal hidden units by the negative evidence lower bound.
+        """Train encoder and decoder by the bound.
 
         Raises:
             FitError: If the loss is not finite at the end.
             ValueError: If the network does not fit the dataset or has no hidden units.
         """
-        build = partial(build_hidden_variation, initial_scale=self.initial_scale, kl_weight=self.kl_weight)
+        build = partial(
+            build_hidden_variation,
+            latents="amortized",
+            latent_size=self.latent_size,
+            decoder_units=self.decoder_units,
+            initial_scale=self.initial_scale,
+            kl_weight=self.kl_weight,
+            point_prior=self.point_prior,
+        )
+        posterior = self.train(build, dataset, network, seed)
+        return posterior.with_note(_note_of_collapse(posterior, dataset))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedHiddenVariation(_Hidden):
+    """Variation in the hidden units: one random factor for each unit, which is the same for all rows.
+
+    Each hidden unit is multiplied by a factor with a trained normal posterior and the prior N(1,
+    `latent_prior_scale`^2) (Dusenberry et al. 2020, arXiv 2005.07186; Trinh et al. 2022, arXiv 2206.02435); the weights
+    are points. It is trained by the negative evidence lower bound, whose KL divergence is divided by the number of
+    examples, and the penalty of the weights' prior. A function sample is one draw of the factors, so its variance is
+    epistemic.
+
+    Args:
+        steps: Number of gradient steps, >= 1.
+        batch_size: Rows of each gradient step, >= 1; all training rows if there are fewer.
+        learning_rate: Learning rate of Adam (Kingma & Ba 2015, arXiv 1412.6980) at the first step, > 0.
+        schedule: "cosine" to lower the learning rate to 0 along a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983),
+            or "constant".
+        latent_prior_scale: Standard deviation of the factors' prior, > 0.
+        initial_scale: Standard deviation of the factors before the training, in units of that of their prior, > 0.
+        kl_weight: Weight of the KL divergence in the loss, >= 0; with 1 the loss is the negative evidence lower bound.
+        point_prior: Whether the weights have the network's prior as a penalty; otherwise they have none.
+        standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
+            the training rows. Predictions are in the dataset's units in either case.
+
+    Raises:
+        FitError: By `fit`, if the loss is not finite at the end of the training.
+        ValueError: If a setting is out of its range. By `fit`, if the network does not have the sizes of the dataset,
+            or has no hidden units.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.Network(
+        ...     input_shape=(1,), output_size=1, hidden_units=(10,), likelihood=vbnn.Normal(scale=1.0)
+        ... )
+        >>> posterior = vbnn.SharedHiddenVariation(steps=20).fit(vbnn.lecture(), network, seed=0)
+        >>> predictive = posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0)
+        >>> predictive.mean.shape, bool((predictive.latent_variance == 0).all())
+        ((5, 1), True)
+    """
+
+    latent_prior_scale: float = 1.0
+    kl_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        scale = self.latent_prior_scale
+        require(is_positive(scale), f"latent_prior_scale must be > 0, got {scale!r}")
+        require_kl_weight(self.kl_weight)
+
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
+        """Train the factors' posterior and the weights by the negative evidence lower bound.
+
+        Raises:
+            FitError: If the loss is not finite at the end.
+            ValueError: If the network does not fit the dataset or has no hidden units.
+        """
+        build = partial(
+            build_hidden_variation,
+            latents="shared",
+            latent_prior_scale=self.latent_prior_scale,
+            initial_scale=self.initial_scale,
+            kl_weight=self.kl_weight,
+            point_prior=self.point_prior,
+        )
         return self.train(build, dataset, network, seed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConditionalHiddenVariation(_Hidden):
+    """Variation in the hidden units: latents of each row with a prior p(z given x) that is learned.
+
+    An encoder with the network's hidden units puts out a mean and a scale of a few latents for each x, and a decoder
+    puts out y; the weights are points. It is trained by the bound -log mean_k p(y given z_k) of K draws of the latents
+    (Tang & Salakhutdinov 2013; Burda et al. 2015, arXiv 1509.00519), a bound of -log p(y given x), and the penalty of
+    the weights' prior. The latents are noise of the row, not uncertainty about parameters.
+
+    Args:
+        steps: Number of gradient steps, >= 1.
+        batch_size: Rows of each gradient step, >= 1; all training rows if there are fewer.
+        learning_rate: Learning rate of Adam (Kingma & Ba 2015, arXiv 1412.6980) at the first step, > 0.
+        schedule: "cosine" to lower the learning rate to 0 along a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983),
+            or "constant".
+        latent_size: Number of latents of a row, >= 1.
+        decoder_units: Units of each hidden layer of the decoder; None for those of the network in reverse order.
+        num_draws: K, >= 1.
+        initial_scale: Standard deviation of the latents before the training, > 0.
+        point_prior: Whether the weights have the network's prior as a penalty; otherwise they have none.
+        standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
+            the training rows. Predictions are in the dataset's units in either case.
+
+    Raises:
+        FitError: By `fit`, if the loss is not finite at the end of the training.
+        ValueError: If a setting is out of its range. By `fit`, if the network does not have the sizes of the dataset,
+            or has no hidden units.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> network = vbnn.Network(
+        ...     input_shape=(1,), output_size=1, hidden_units=(10,), likelihood=vbnn.Normal(scale=1.0)
+        ... )
+        >>> posterior = vbnn.ConditionalHiddenVariation(steps=20).fit(vbnn.lecture(), network, seed=0)
+        >>> predictive = posterior.predict(np.linspace(-1, 1, 5)[:, None], num_samples=50, seed=0)
+        >>> predictive.mean.shape, bool((predictive.epistemic_variance == 0).all())
+        ((5, 1), True)
+    """
+
+    latent_size: int = 2
+    decoder_units: tuple[int, ...] | None = None
+    num_draws: int = 10
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        _require_sizes(self)
+        require_count("num_draws", self.num_draws)
+
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
+        """Train encoder and decoder by the bound of K draws.
+
+        Raises:
+            FitError: If the loss is not finite at the end.
+            ValueError: If the network does not fit the dataset or has no hidden units.
+        """
+        build = partial(
+            build_hidden_variation,
+            latents="conditional",
+            latent_size=self.latent_size,
+            decoder_units=self.decoder_units,
+            num_draws=self.num_draws,
+            initial_scale=self.initial_scale,
+            point_prior=self.point_prior,
+        )
+        return self.train(build, dataset, network, seed)
+
+
+def _require_sizes(settings: HiddenVariation | ConditionalHiddenVariation) -> None:
+    """Raise a `ValueError` unless the sizes of latents and decoder are whole numbers >= 1."""
+    require_count("latent_size", settings.latent_size)
+    if settings.decoder_units is not None:
+        object.__setattr__(settings, "decoder_units", require_sizes("decoder_units", settings.decoder_units))
+
+
+def _note_of_collapse(posterior: ModelPosterior, dataset: Dataset) -> str:
+    """A note that the latents ignore x, if their mean KL at the training rows is nearly 0; otherwise empty."""
+    x = posterior.x_scaler.transform(dataset.x).astype(np.float32)
+    posterior.model(x)
+    kl = float(posterior.model.get_layer("latents").kl)
+    if kl > COLLAPSED:
+        return ""
+    bound = "the bound of log p(y), -log p(y given z) + KL, is then least where q(z given x) is the prior"
+    return f"latents ignore x (KL {kl:.2g} nats a row): {bound}"

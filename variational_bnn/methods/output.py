@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import partial
 
 from variational_bnn.base import Dataset, Network
 from variational_bnn.methods.problem import ModelPosterior
-from variational_bnn.methods.training import GradientMethod
+from variational_bnn.methods.training import PointWeights
 from variational_bnn.models.builders.output import build_output_variation
 from variational_bnn.models.likelihoods import Normal
 
 
 @dataclass(frozen=True, kw_only=True)
-class OutputVariation(GradientMethod):
-    """Variation in the output: point weights, and a noise level that depends on x.
+class OutputVariation(PointWeights):
+    """Variation in the output: point weights, and noise of the likelihood alone.
 
-    The network puts out the mean and the scale of a normal distribution for each x (Nix & Weigend 1994) and is trained
-    by maximum likelihood. Its variance is aleatoric alone, near the data and far from it. A `Normal` likelihood with
-    known or learned noise is replaced by one whose noise depends on x; other likelihoods stay as they are.
+    The network puts out the parameters of the distribution of y for each x and is trained to the mode of the posterior
+    of its weights (MAP). Its variance is aleatoric, near the data and far from it. With `Normal()` the noise depends on
+    x (Nix & Weigend 1994). The lecture's dataset asks for the fit of the lecture (`Dataset.output_as_in_lecture`): by
+    maximum likelihood, and with `Normal()` in place of a `Normal` likelihood with known noise. Results show the
+    likelihood of each method.
 
     Args:
         steps: Number of gradient steps, >= 1.
@@ -26,6 +29,8 @@ class OutputVariation(GradientMethod):
         learning_rate: Learning rate of Adam (Kingma & Ba 2015, arXiv 1412.6980) at the first step, > 0.
         schedule: "cosine" to lower the learning rate to 0 along a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983),
             or "constant".
+        point_prior: Whether the weights have the network's prior as a penalty; otherwise the fit is of maximum
+            likelihood.
         standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
             the training rows. Predictions are in the dataset's units in either case.
 
@@ -44,14 +49,15 @@ class OutputVariation(GradientMethod):
     """
 
     def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
-        """Train the network by maximum likelihood.
+        """Train the network to the mode of the posterior of its weights, or as in the lecture.
 
         Raises:
             FitError: If the loss is not finite at the end.
             ValueError: If the network does not fit the dataset.
         """
-        likelihood = network.likelihood
-        if isinstance(likelihood, Normal):
-            likelihood = dataclasses.replace(likelihood, scale=None)
-        heteroscedastic = dataclasses.replace(network, likelihood=likelihood)
-        return self.train(build_output_variation, dataset, heteroscedastic, seed)
+        likelihood, in_lecture = network.likelihood, dataset.output_as_in_lecture
+        if in_lecture and isinstance(likelihood, Normal) and isinstance(likelihood.scale, float):
+            network = dataclasses.replace(network, likelihood=dataclasses.replace(likelihood, scale=None))
+        build = partial(build_output_variation, point_prior=self.point_prior and not in_lecture)
+        posterior = self.train(build, dataset, network, seed)
+        return posterior.with_note("fitted by maximum likelihood, as in the lecture") if in_lecture else posterior

@@ -12,8 +12,6 @@ from sklearn.preprocessing import StandardScaler
 from variational_bnn.base import Dataset, Diagnostics, FitError, Network, Predictive, require_compatible
 from variational_bnn.base.checks import Array, Float32Array, require
 from variational_bnn.models.backend import tf_keras
-from variational_bnn.models.latents import NormalUnits
-from variational_bnn.models.losses import stochastic_layers
 from variational_bnn.models.weight_space import WeightSpace
 from variational_bnn.prediction.predict import predict, sample_functions
 from variational_bnn.prediction.random_variables import num_random_variables
@@ -52,6 +50,10 @@ class ModelPosterior:
     diagnostics: Diagnostics
     weights: Float32Array | None = None
 
+    def with_note(self, note: str) -> ModelPosterior:
+        """The same posterior, with a note in its diagnostics."""
+        return dataclasses.replace(self, diagnostics=dataclasses.replace(self.diagnostics, note=note))
+
     def predict(self, x: Array, *, num_samples: int, seed: int) -> Predictive:
         """The predictive at inputs `[N, F]`, in the units of y."""
         standard = predict(self.model, self.x_scaler.transform(x), num_samples=num_samples, seed=seed)
@@ -69,6 +71,7 @@ class Problem:
 
     Attributes:
         network: With known noise, if any, in the units of `y` below.
+        given: The network as it was given, with known noise in the units of the dataset.
         x: Inputs `[N, F]`.
         y: Targets `[N, D]`.
         x_scaler: From the units of the dataset to those of `x`.
@@ -76,6 +79,7 @@ class Problem:
     """
 
     network: Network
+    given: Network
     x: Float32Array
     y: Float32Array
     x_scaler: StandardScaler
@@ -92,6 +96,7 @@ class Problem:
         x_scaler, y_scaler = scalers_of(dataset, standardise=standardise, discrete=network.likelihood.discrete)
         return cls(
             network=dataclasses.replace(network, likelihood=network.likelihood.in_units_of(y_scaler.scale_)),
+            given=network,
             x=x_scaler.transform(dataset.x).astype(np.float32),
             y=y_scaler.transform(dataset.y).astype(np.float32),
             x_scaler=x_scaler,
@@ -105,18 +110,17 @@ class Problem:
 
     def posterior(self, model: tf_keras.Model, num_parameters: int | None = None) -> ModelPosterior:
         """The posterior that a model of the scaled values is; its parameters are the trained ones unless given."""
-        diagnostics = diagnostics_of(model)
+        diagnostics = dataclasses.replace(diagnostics_of(model), likelihood=str(self.given.likelihood))
         if num_parameters is not None:
             diagnostics = dataclasses.replace(diagnostics, num_parameters=num_parameters)
         return ModelPosterior(model=model, x_scaler=self.x_scaler, y_scaler=self.y_scaler, diagnostics=diagnostics)
 
 
 def diagnostics_of(model: tf_keras.Model) -> Diagnostics:
-    """How many numbers of a model are trained, how many are drawn for a function sample, and of what kind they are."""
+    """How many numbers of a model are trained, and how many are drawn for a function sample."""
     return Diagnostics(
         num_parameters=sum(int(np.prod(variable.shape)) for variable in model.trainable_variables),
         num_random_variables=num_random_variables(model),
-        latent_noise=any(isinstance(layer, NormalUnits) for layer in stochastic_layers(model)),
     )
 
 

@@ -75,3 +75,20 @@ class GradientMethod(NetworkMethod):
         history = model.fit(batches, steps_per_epoch=self.steps, verbose=0).history
         require_finite(history["loss"][-1])
         return problem.posterior(model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PointWeights(GradientMethod):
+    """A method whose weights are points.
+
+    Attributes:
+        point_prior: Whether the weights have the network's prior, as a penalty -log p(w) / N in the loss, so that the
+            fit is the mode of the posterior (MAP); otherwise it is plain maximum likelihood.
+    """
+
+    point_prior: bool = True
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        require(isinstance(self.point_prior, bool), f"point_prior must be True or False, got {self.point_prior!r}")

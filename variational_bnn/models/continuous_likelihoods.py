@@ -51,6 +51,11 @@ class Normal:
         if is_positive(self.scale):
             object.__setattr__(self, "scale", float(self.scale))  # type: ignore[arg-type]
 
+    def __str__(self) -> str:
+        """The form of the noise, such as "Normal()" or "Normal(scale=1)"."""
+        scale = f"{self.scale:g}" if isinstance(self.scale, float) else repr(self.scale)
+        return "Normal()" if self.scale is None else f"Normal(scale={scale})"
+
     def num_parameters(self, output_size: int) -> int:
         """Return how many numbers the network puts out for a row: loc and raw scale of each output, or only loc."""
         return 2 * output_size if self.scale is None else output_size
@@ -133,6 +138,10 @@ class MixtureNormal:
         """Check both fields."""
         require_count("num_components", self.num_components)
         require(is_positive(self.floor), f"floor must be > 0, got {self.floor!r}")
+
+    def __str__(self) -> str:
+        """The number of components, such as "MixtureNormal(num_components=3)"."""
+        return f"MixtureNormal(num_components={self.num_components})"
 
     def num_parameters(self, output_size: int) -> int:
         """Return K (1 + 2 D): a logit of each component, and a loc and a raw scale of each component and output."""

@@ -1,4 +1,4 @@
-"""The last layer of every builder's model."""
+"""The last layer of every builder's model: from the numbers that a network puts out to a distribution of y."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ class LikelihoodHead(tfp.layers.DistributionLambda):
     for instance in `model.predict`, it is the mean of the distribution; that of a `Categorical` is the probabilities of
     the classes.
 
+    With a `Normal()` likelihood it is the `IndependentNormal` of TensorFlow Probability, whose scale has a floor here,
+    so that noise-free targets do not drive the loss to minus infinity.
+
     Parameters that all rows share, such as the noise of `Normal(scale="learned")`, are trained in this layer. If the
     inputs have P plus that many columns, the last columns are taken for the shared parameters instead.
 
@@ -28,6 +31,7 @@ class LikelihoodHead(tfp.layers.DistributionLambda):
         output_size: D, the number of targets of a row. The inputs must have
             `likelihood.num_parameters(output_size)` columns.
         event_shape: Shape of the targets of one row, if it is an image of D pixels; `(D,)` by default.
+        shared_regularizer: Regulariser of the shared parameters, such as a `NormalPrior`; None for none.
         **kwargs: Of `tf_keras.layers.Layer`, such as `name`.
 
     Attributes:
@@ -56,6 +60,7 @@ class LikelihoodHead(tfp.layers.DistributionLambda):
         likelihood: Likelihood | dict[str, Any],
         output_size: int,
         event_shape: Sequence[int] | None = None,
+        shared_regularizer: tf_keras.regularizers.Regularizer | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(self._distribution, convert_to_tensor_fn=tfd.Distribution.mean, **kwargs)
@@ -64,13 +69,16 @@ class LikelihoodHead(tfp.layers.DistributionLambda):
         self.event_shape = (output_size,) if event_shape is None else tuple(event_shape)
         fits = math.prod(self.event_shape) == output_size
         require(fits, f"event_shape must have {output_size} elements, got {self.event_shape}")
+        self.shared_regularizer = tf_keras.regularizers.get(shared_regularizer)
         self.shared: tf.Variable | None = None
 
     def build(self, input_shape: Any) -> None:
         """Make the variable of the shared parameters, unless there are none or the inputs have them."""
         size = self.likelihood.num_shared_parameters(self.output_size)
         if size and int(input_shape[-1]) == self.likelihood.num_parameters(self.output_size):
-            self.shared = self.add_weight(name="shared", shape=(size,), initializer="zeros")
+            self.shared = self.add_weight(
+                name="shared", shape=(size,), initializer="zeros", regularizer=self.shared_regularizer
+            )
         super().build(input_shape)
 
     def _distribution(self, parameters: tf.Tensor) -> tfd.Distribution:
@@ -81,10 +89,55 @@ class LikelihoodHead(tfp.layers.DistributionLambda):
     def get_config(self) -> dict[str, Any]:
         """Plain values for `from_config`; the configuration of TFP's layer would store functions as bytecode."""
         base = tf_keras.layers.Layer.get_config(self)
-        own = {"output_size": self.output_size, "event_shape": list(self.event_shape)}
-        return {**base, "likelihood": self.likelihood.to_dict(), **own}
+        return {
+            **base,
+            "likelihood": self.likelihood.to_dict(),
+            "output_size": self.output_size,
+            "event_shape": list(self.event_shape),
+            "shared_regularizer": tf_keras.regularizers.serialize(self.shared_regularizer),
+        }
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> LikelihoodHead:
         """Make the layer from the values of `get_config`."""
         return cls(**config)
+
+
+@register
+class MixtureHead(LikelihoodHead):
+    """The last layer of a model that draws K latents for each row: an equal mixture of the K likelihoods.
+
+    From parameters `[..., K, P]` it makes the distribution of y whose density is the mean of the K likelihoods'
+    densities. So `negative_log_likelihood` is the bound -log (1/K sum_k p(y given x, z_k)) of `ConditionalUnits`. With
+    K = 1 it is the likelihood itself.
+
+    Args:
+        likelihood: A likelihood such as `Normal()`, or the plain values of its `to_dict`.
+        output_size: D, the number of targets of a row.
+        event_shape: Shape of the targets of one row, if it is an image of D pixels; `(D,)` by default.
+        shared_regularizer: Regulariser of the shared parameters, such as a `NormalPrior`; None for none.
+        **kwargs: Of `tf_keras.layers.Layer`, such as `name`.
+
+    Attributes:
+        likelihood: The likelihood.
+        output_size: D.
+        event_shape: Shape of the targets of one row, a tuple.
+        shared: Variable of the shared parameters; None if there are none. It exists once the layer is built.
+
+    Raises:
+        ValueError: If the event shape does not have D elements.
+
+    Example:
+        >>> import variational_bnn as vbnn
+        >>> head = vbnn.MixtureHead(vbnn.Normal(scale=1.0), output_size=1)
+        >>> density = head(np.array([[[-3.0], [3.0]]]))  # One row with the draws -3 and 3.
+        >>> density.mean().numpy().tolist(), density.variance().numpy().tolist()
+        ([[0.0]], [[10.0]])
+    """
+
+    def _distribution(self, parameters: tf.Tensor) -> tfd.Distribution:
+        count = parameters.shape[-2]
+        if count == 1:
+            return super()._distribution(parameters[..., 0, :])
+        draws = super()._distribution(parameters)
+        return tfd.MixtureSameFamily(tfd.Categorical(logits=tf.zeros([count], parameters.dtype)), draws)

@@ -6,16 +6,16 @@ from typing import Any
 
 from variational_bnn.base.checks import require, require_count
 from variational_bnn.models.backend import layers_of, register, tf, tf_keras, tfd
-from variational_bnn.models.stochastic import Stochastic
+from variational_bnn.models.stochastic import Variational
 
 
 @register
 def negative_log_likelihood(y_true: tf.Tensor, y_pred: tfd.Distribution) -> tf.Tensor:
     """Compute -log p(y given x, one draw) of each row, in nats: the loss to compile every model with.
 
-    The stochastic layers of a model add `kl_weight * KL` to this loss themselves. With `kl_weight=1` the total is the
-    negative evidence lower bound per example: mean over rows of -log p(y given x, draw) + KL(weights) / N + mean over
-    rows of KL(latents).
+    Layers with a KL add `kl_weight * KL` to this loss themselves. With `kl_weight=1` the total is the negative evidence
+    lower bound per example: mean over rows of -log p(y given x, draw) + KL(weights and shared units) / N + mean over
+    rows of KL(latents). Point weights with a `NormalPrior` add their penalty.
 
     Args:
         y_true: Targets `[N, D]`, or `[N]` if D is 1.
@@ -52,16 +52,16 @@ def negative_log_likelihood(y_true: tf.Tensor, y_pred: tfd.Distribution) -> tf.T
     return -y_pred.log_prob(y)
 
 
-def stochastic_layers(model: tf_keras.Model) -> list[Stochastic]:
-    """Return the stochastic layers of a model, also those of nested models."""
-    return [layer for layer in layers_of(model) if isinstance(layer, Stochastic)]
+def variational_layers(model: tf_keras.Model) -> list[Variational]:
+    """Return the layers of a model that add a KL to its loss, also those of nested models."""
+    return [layer for layer in layers_of(model) if isinstance(layer, Variational)]
 
 
 class KLAnnealing(tf_keras.callbacks.Callback):
     """A Keras callback that changes the weight of the KL linearly over the first epochs.
 
     A small weight at the start keeps latents and weights from falling back to their prior before the network has
-    learned to use them (Bowman et al. 2016, arXiv 1511.06349). It sets `kl_weight` of every stochastic layer of the
+    learned to use them (Bowman et al. 2016, arXiv 1511.06349). It sets `kl_weight` of every layer with a KL in the
     model at the beginning of each epoch, and replaces the weight that the layer was made with.
 
     Args:
@@ -71,7 +71,7 @@ class KLAnnealing(tf_keras.callbacks.Callback):
 
     Raises:
         ValueError: If `epochs` is not a whole number >= 1, or a weight is < 0; in `fit`, if the model has no
-            stochastic layer.
+            layer with a KL.
 
     Example:
         >>> import variational_bnn as vbnn
@@ -80,7 +80,7 @@ class KLAnnealing(tf_keras.callbacks.Callback):
         >>> model.compile("adam", loss=vbnn.negative_log_likelihood)
         >>> annealing = vbnn.KLAnnealing(epochs=4, start=0.2)
         >>> history = model.fit(np.ones((20, 3)), np.ones((20, 1)), epochs=6, callbacks=[annealing], verbose=0)
-        >>> float(model.get_layer("hidden_1").kl_weight)
+        >>> float(model.get_layer("latents").kl_weight)
         1.0
     """
 
@@ -91,14 +91,14 @@ class KLAnnealing(tf_keras.callbacks.Callback):
         self.epochs, self.start, self.end = epochs, start, end
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Set the weight of the KL of every stochastic layer.
+        """Set the weight of the KL of every layer that has one.
 
         Args:
             epoch: Number of the epoch, counted from 0.
             logs: Not used.
         """
-        layers = stochastic_layers(self.model)
-        require(bool(layers), "the model of KLAnnealing must have a stochastic layer of variational_bnn, got none")
+        layers = variational_layers(self.model)
+        require(bool(layers), "the model of KLAnnealing must have a layer of variational_bnn with a KL, got none")
         progress = min(epoch / self.epochs, 1.0)
         for layer in layers:
             layer.kl_weight.assign(self.start + (self.end - self.start) * progress)

@@ -9,10 +9,10 @@ import numpy as np
 
 from variational_bnn.base.checks import is_positive, require, require_count
 from variational_bnn.models.backend import register, tf, tf_keras, tfd, tfp
-from variational_bnn.models.stochastic import Stochastic, positive_scale, softplus_inverse, standard_normal
+from variational_bnn.models.stochastic import Variational, positive_scale, softplus_inverse, standard_normal
 
 
-class MeanFieldDense(Stochastic):
+class MeanFieldDense(Variational):
     """The base class of the three Dense layers, with their posterior, prior and KL.
 
     The layers have the same arguments and the same posterior of the weights, and differ in how they draw the outputs in

@@ -1,4 +1,4 @@
-"""The base class of every layer that draws random numbers, and the one place where a KL enters the loss."""
+"""The base classes of the layers that draw random numbers, and the one place where a KL enters the loss."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def standard_normal(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
 
 
 class Stochastic(tf_keras.layers.Layer, abc.ABC):
-    """A layer that draws random numbers in each call and adds a KL divergence to the loss of its model.
+    """A layer that draws random numbers in each call.
 
     The random numbers are a function of the layer's seed and of the number of draws so far. That number is saved with
     the weights, so a loaded model continues exactly as the saved one would have. The replicas of a distributed model
@@ -39,31 +39,19 @@ class Stochastic(tf_keras.layers.Layer, abc.ABC):
     Args:
         *args: Of the next base class.
         seed: Seed of the random numbers; None takes one from the entropy of the operating system.
-        kl_weight: Weight of the KL in the loss, >= 0; 1 for the evidence lower bound.
         **kwargs: Of `tf_keras.layers.Layer`, such as `name`.
 
     Attributes:
-        kind: What is random: "weights" or "latents".
         noise_seed: The seed, a whole number.
         draws: Number of calls so far, a scalar variable. It exists once the layer is built.
-        kl_weight: Weight of the KL in the loss, a scalar variable that `KLAnnealing` sets. It exists once the layer is
-            built.
-        kl: KL of the last call, in nats per example, a scalar tensor.
-
-    Raises:
-        ValueError: If `kl_weight` is not a finite number >= 0.
     """
 
-    kind: ClassVar[str]
-
-    def __init__(self, *args: Any, seed: int | None = None, kl_weight: float = 1.0, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, seed: int | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        require_kl_weight(kl_weight)
         self.noise_seed = int(np.random.SeedSequence().generate_state(1)[0]) if seed is None else int(seed)
-        self._initial_kl_weight = float(kl_weight)
 
     def build(self, input_shape: Any) -> None:
-        """Make the counter of draws and the weight of the KL."""
+        """Make the counter of draws."""
         self.draws = self.add_weight(
             name="draws",
             shape=(),
@@ -72,12 +60,6 @@ class Stochastic(tf_keras.layers.Layer, abc.ABC):
             trainable=False,
             synchronization=tf.VariableSynchronization.ON_READ,
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
-        )
-        self.kl_weight = self.add_weight(
-            name="kl_weight",
-            shape=(),
-            initializer=tf_keras.initializers.Constant(self._initial_kl_weight),
-            trainable=False,
         )
         super().build(input_shape)
 
@@ -95,6 +77,55 @@ class Stochastic(tf_keras.layers.Layer, abc.ABC):
             seed = tf.random.experimental.stateless_fold_in(seed, replica.replica_id_in_sync_group)
         return seed
 
+    def settings(self) -> dict[str, Any]:
+        """Plain values of the arguments that belong to this class and its subclasses."""
+        return {"seed": self.noise_seed}
+
+    def get_config(self) -> dict[str, Any]:
+        """Plain values for `from_config`; the configuration of TFP's layers would store functions as bytecode."""
+        return {**tf_keras.layers.Layer.get_config(self), **self.settings()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> Stochastic:
+        """Make the layer from the values of `get_config`."""
+        return cls(**config)
+
+
+class Variational(Stochastic):
+    """A stochastic layer with a posterior and a prior, which adds their KL divergence to the loss of its model.
+
+    Args:
+        *args: Of the next base class.
+        kl_weight: Weight of the KL in the loss, >= 0; 1 for the evidence lower bound.
+        **kwargs: `seed`, and arguments of `tf_keras.layers.Layer` such as `name`.
+
+    Attributes:
+        kind: What is random: "weights", "units" (shared by all rows) or "latents" (of each row).
+        kl_weight: Weight of the KL in the loss, a scalar variable that `KLAnnealing` sets. It exists once the layer is
+            built.
+        kl: KL of the last call, in nats per example, a scalar tensor.
+
+    Raises:
+        ValueError: If `kl_weight` is not a finite number >= 0.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(self, *args: Any, kl_weight: float = 1.0, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        require_kl_weight(kl_weight)
+        self._initial_kl_weight = float(kl_weight)
+
+    def build(self, input_shape: Any) -> None:
+        """Make the weight of the KL."""
+        self.kl_weight = self.add_weight(
+            name="kl_weight",
+            shape=(),
+            initializer=tf_keras.initializers.Constant(self._initial_kl_weight),
+            trainable=False,
+        )
+        super().build(input_shape)
+
     def add_kl(self, kl: tf.Tensor) -> None:
         """Add `kl_weight * kl` to the loss of the model.
 
@@ -106,13 +137,4 @@ class Stochastic(tf_keras.layers.Layer, abc.ABC):
 
     def settings(self) -> dict[str, Any]:
         """Plain values of the arguments that belong to this class and its subclasses."""
-        return {"seed": self.noise_seed, "kl_weight": self._initial_kl_weight}
-
-    def get_config(self) -> dict[str, Any]:
-        """Plain values for `from_config`; the configuration of TFP's layers would store functions as bytecode."""
-        return {**tf_keras.layers.Layer.get_config(self), **self.settings()}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Stochastic:
-        """Make the layer from the values of `get_config`."""
-        return cls(**config)
+        return {**super().settings(), "kl_weight": self._initial_kl_weight}

@@ -8,16 +8,17 @@ import numpy as np
 import numpy.typing as npt
 
 from variational_bnn.base.checks import require, require_all
-from variational_bnn.models import latents, mean_field
+from variational_bnn.models import latents, mean_field, shared_units
 from variational_bnn.models.backend import layers_of, register, tf, tf_keras
 from variational_bnn.models.likelihood_head import LikelihoodHead
-from variational_bnn.models.losses import negative_log_likelihood, stochastic_layers
+from variational_bnn.models.losses import negative_log_likelihood, variational_layers
 from variational_bnn.models.many_steps import ManyStepsModel
+from variational_bnn.models.point_prior import prior_penalties
 
 NUMERIC_KINDS = "biuf"
 """Kinds of NumPy's data types that hold numbers: booleans, integers, unsigned integers and floats."""
 
-_LOADED_WITH = (latents, mean_field)
+_LOADED_WITH = (latents, mean_field, shared_units)
 """Keras imports only this module to load a saved model; these modules register the layers that such a model names."""
 
 
@@ -29,10 +30,13 @@ class VariationalModel(ManyStepsModel):
     `compile`, `fit`, `evaluate`, `save`, callbacks, custom loops and distribution strategies are those of Keras.
 
     Compiled with `negative_log_likelihood`, it shows
-    `loss`: `nll + kl_weight * kl`, the negative evidence lower bound per example where `kl_weight` is 1;
-    `nll`: the mean over the rows of -log p(y given x, one draw);
-    `kl`: the KL of the weights divided by the number of examples, plus the mean over the rows of the KL of the latents.
-    A model with both stochastic weights and latents also shows the two as `kl_weights` and `kl_latents`. Sample weights
+    `loss`: `nll + kl_weight * kl + prior_penalty`; without point weights that have a prior, it is the negative evidence
+    lower bound per example where `kl_weight` is 1;
+    `nll`: the mean over the rows of -log p(y given x, one draw), or of `ConditionalUnits` K draws;
+    `kl`: the KL of the weights and of shared units divided by the number of examples, plus the mean over the rows of
+    the KL of the latents;
+    `prior_penalty`: -log p(w) / N of the point weights, up to a constant, if they have a `NormalPrior`.
+    A model with several kinds of KL also shows each, as `kl_weights`, `kl_units` and `kl_latents`. Sample weights
     multiply the nll of each example, as everywhere in Keras.
 
     `fit` runs `STEPS_PER_EXECUTION` training steps in each compiled call, since small steps are mostly overhead, unless
@@ -73,14 +77,15 @@ class VariationalModel(ManyStepsModel):
     @tf.__internal__.tracking.no_automatic_dependency_tracking
     def _make_metrics(self) -> None:
         """Make the metrics untracked, so that their variables are not saved as weights of the model."""
-        kinds = {layer.kind for layer in stochastic_layers(self)}
+        kinds = {layer.kind for layer in variational_layers(self)}
         self._nll, self._kl = (tf_keras.metrics.Mean(name) for name in ("nll", "kl"))
         self._parts = {kind: tf_keras.metrics.Mean(f"kl_{kind}") for kind in sorted(kinds) if len(kinds) > 1}
+        self._penalty = [tf_keras.metrics.Mean("prior_penalty")] if prior_penalties(self) else []
 
     @property
     def metrics(self) -> list[tf_keras.metrics.Metric]:
-        """The metrics given to `compile`, and `nll`, `kl` and, with both kinds of KL, `kl_latents` and `kl_weights`."""
-        return [*super().metrics, self._nll, self._kl, *self._parts.values()]
+        """The metrics given to `compile`, and the terms of the loss that the model has."""
+        return [*super().metrics, self._nll, self._kl, *self._parts.values(), *self._penalty]
 
     def fit(self, x: Any = None, *args: Any, validation_data: Any = None, **kwargs: Any) -> Any:
         """Train as `tf_keras.Model.fit` does, with `STEPS_PER_EXECUTION` steps in each compiled call.
@@ -154,10 +159,12 @@ class VariationalModel(ManyStepsModel):
         if sample_weight is not None:
             nll *= tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
         self._nll.update_state(nll)
-        layers = stochastic_layers(self)
+        layers = variational_layers(self)
         kls = {self._kl: layers, **{part: [x for x in layers if x.kind == kind] for kind, part in self._parts.items()}}
         for metric, own in kls.items():
             metric.update_state(tf.add_n([x.kl for x in own]) if own else 0.0, sample_weight=tf.shape(nll)[0])
+        for metric in self._penalty:
+            metric.update_state(tf.add_n(prior_penalties(self)), sample_weight=tf.shape(nll)[0])
         return loss
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,8 +13,10 @@ import numpy.typing as npt
 
 from variational_bnn.base.checks import require, require_count
 from variational_bnn.models.backend import layers_of, require_model, tf, tf_keras, tfd, tfp
-from variational_bnn.models.latents import NormalUnits
+from variational_bnn.models.latents import ConditionalUnits, NormalUnits
 from variational_bnn.models.mean_field import MeanFieldDense
+from variational_bnn.models.point_prior import prior_penalties
+from variational_bnn.models.shared_units import SharedUnits
 from variational_bnn.prediction.predict import mean_log_prob
 
 TOLERANCE = 0.02
@@ -38,12 +41,12 @@ class LayerAudit:
 
     Attributes:
         name: Name of the layer.
-        kl: KL in the bound for the batch: KL(weights) / num_examples, or the mean KL of the latents.
+        kl: KL in the bound for the batch: KL(weights or shared units) / num_examples, or the mean KL of the latents.
         penalty: What the layer adds to the loss of the batch, the mean of 20 passes.
         half_batch_kl: KL in the bound for the half batch.
         half_batch_penalty: What the layer adds to the loss of the half batch, the mean of 20 passes.
         standard_error: Standard error of `penalty`, which is 0 if the layer computes its KL in closed form.
-        kind: "weights" or "latents".
+        kind: "weights", "units" or "latents".
         point_bias: Whether the layer's bias has a posterior but no prior. It has no KL and, as TFP's default, no
             variance.
 
@@ -84,7 +87,7 @@ class LayerAudit:
                 lines.append(f"batch-summed KL: {weight:.4g} times too strong in a batch of {rows}, and grows with it")
             elif self._is(weight, 0.0):
                 lines.append("its KL is not in the loss")
-            elif self.kind == "weights" and num_examples > 1 and self._is(weight, num_examples):
+            elif self.kind != "latents" and num_examples > 1 and self._is(weight, num_examples):
                 lines.append(f"full KL: {weight:.4g} times too strong, since it is not divided by num_examples")
             elif self._is(weight, 2.0):
                 lines.append("double KL: it is counted twice")
@@ -104,16 +107,19 @@ class ElboAudit:
     """The loss of a model against its evidence lower bound, in nats per example; `str(audit)` is a summary.
 
     Attributes:
-        nll: Mean over function samples and rows of -log p(y given x, sample).
-        kl: KL in the bound: KL(weights) / num_examples plus the mean KL of the latents.
+        nll: Mean over function samples and rows of -log p(y given x, sample); with `ConditionalUnits` that of the bound
+            of their K draws.
+        kl: KL in the bound: KL(weights and shared units) / num_examples plus the mean KL of the latents.
         penalty: What the layers add to the loss for that KL.
+        prior_penalty: What a `NormalPrior` of point weights adds to the loss, -log p(w) / N up to a constant.
         other: What else the model adds to the loss, such as weight decay.
         layers: The audit of each layer that has a KL, in the model's order.
-        warnings: The mistakes that were noticed, one line each; empty if the loss is the negative evidence lower bound.
+        warnings: The mistakes that were noticed, one line each; empty if the loss is the negative evidence lower bound
+            plus the `prior_penalty`.
 
     Example:
         >>> import variational_bnn as vbnn
-        >>> audit = vbnn.ElboAudit(nll=1.5, kl=0.5, penalty=1.0, other=0.0, layers=(), warnings=())
+        >>> audit = vbnn.ElboAudit(nll=1.5, kl=0.5, penalty=1.0, prior_penalty=0.0, other=0.0, layers=(), warnings=())
         >>> audit.elbo, audit.temperature
         (-2.0, 2.0)
     """
@@ -121,6 +127,7 @@ class ElboAudit:
     nll: float
     kl: float
     penalty: float
+    prior_penalty: float
     other: float
     layers: tuple[LayerAudit, ...]
     warnings: tuple[str, ...]
@@ -142,6 +149,8 @@ class ElboAudit:
         """The terms, the temperature, and one line for each warning."""
         numbers = f"nll {self.nll:.6g}, kl {self.kl:.6g}, elbo {self.elbo:.6g} nats per example"
         lines = [numbers, f"effective temperature {self.temperature:.6g}"]
+        if self.prior_penalty:
+            lines.append(f"prior penalty of the point weights {self.prior_penalty:.6g} nats per example")
         return "\n".join([*lines, *(f"warning: {line}" for line in self.warnings)])
 
 
@@ -196,7 +205,8 @@ def audit_elbo(
         dense_flipout...: full KL: 40 times too strong, since it is not divided by num_examples
     """
     require_model(model)
-    nll = -float(mean_log_prob(model, x, y, num_samples=num_samples, seed=seed).mean())
+    draws = math.prod(layer.num_draws for layer in layers_of(model) if isinstance(layer, ConditionalUnits))
+    nll = -float(mean_log_prob(model, x, y, num_samples=num_samples, num_draws=draws, seed=seed).mean())
     rows = np.asarray(x, np.float32)
     count = len(rows) if num_examples is None else num_examples
     require_count("num_examples", count)
@@ -206,9 +216,9 @@ def audit_elbo(
     layers = tuple(
         LayerAudit(
             name=layer.name,
-            kl=float(passes[:, 0, i].mean()) / (count if kind == "weights" else 1),
+            kl=float(passes[:, 0, i].mean()) / (1 if kind == "latents" else count),
             penalty=float(passes[:, 1, i].mean()),
-            half_batch_kl=float(halves[:, 0, i].mean()) / (count if kind == "weights" else 1),
+            half_batch_kl=float(halves[:, 0, i].mean()) / (1 if kind == "latents" else count),
             half_batch_penalty=float(halves[:, 1, i].mean()),
             standard_error=float(passes[:, 1, i].std() / np.sqrt(PASSES)),
             kind=kind,
@@ -216,23 +226,26 @@ def audit_elbo(
         )
         for i, (layer, kind) in enumerate(_layers_with_kl(model))
     )
-    penalty = sum(layer.penalty for layer in layers)
+    penalty, prior_penalty = sum(layer.penalty for layer in layers), float(sum(prior_penalties(model)))
     return ElboAudit(
         nll=nll,
         kl=sum(layer.kl for layer in layers),
         penalty=penalty,
-        other=float(passes[:, 1, -1].mean()) - penalty,
+        prior_penalty=prior_penalty,
+        other=float(passes[:, 1, -1].mean()) - penalty - prior_penalty,
         layers=layers,
         warnings=tuple(line for layer in layers for line in layer.mistakes(count, len(batch))),
     )
 
 
 def _layers_with_kl(model: tf_keras.Model) -> list[tuple[Any, str]]:
-    """The layers that have a KL, each with what is random in it: "weights" or "latents"."""
-    layers = []
+    """The layers that have a KL, each with what is random in it: "weights", "units" or "latents"."""
+    layers: list[tuple[Any, str]] = []
     for layer in layers_of(model):
         if isinstance(layer, MeanFieldDense | tfp.layers.DenseVariational) or hasattr(layer, "kernel_posterior"):
             layers.append((layer, "weights"))
+        elif isinstance(layer, SharedUnits):
+            layers.append((layer, "units"))
         elif isinstance(layer, NormalUnits) or _regularizer(layer) is not None:
             layers.append((layer, "latents"))
     return layers
@@ -301,6 +314,8 @@ def _kl(layer: Any, latents: dict[Any, tf.Tensor]) -> tf.Tensor:
     """KL of all of a layer's weights, or the mean KL of its latents, in nats."""
     if isinstance(layer, MeanFieldDense):
         return layer.weights_kl()
+    if isinstance(layer, SharedUnits):
+        return layer.units_kl()
     if isinstance(layer, NormalUnits):
         return layer.kl
     if isinstance(layer, tfp.layers.DenseVariational):

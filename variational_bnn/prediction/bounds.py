@@ -12,10 +12,11 @@ from scipy.special import logsumexp
 from variational_bnn.base.checks import Array, Float32Array, require, require_count, require_seed
 from variational_bnn.models.backend import require_model, tf, tf_keras, tfd
 from variational_bnn.models.builders.autoencoders import DECODER, ENCODER, LATENTS
-from variational_bnn.models.losses import stochastic_layers
+from variational_bnn.models.losses import variational_layers
 from variational_bnn.models.mean_field import MeanFieldDense
-from variational_bnn.prediction.function_samples import Block, drawing
+from variational_bnn.prediction.function_samples import drawing
 from variational_bnn.prediction.predict import predict
+from variational_bnn.prediction.rules import Block
 
 WEIGHT_DRAWS = 8
 """Draws of the weights, where these are uncertain, over which a bound is averaged; each draw serves all images."""
@@ -104,7 +105,7 @@ def measure_bounds(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int 
     images = _require_images(model, x)
     require_count("num_samples", num_samples)
     require_seed(seed)
-    weights = [layer for layer in stochastic_layers(model) if isinstance(layer, MeanFieldDense)]
+    weights = [layer for layer in variational_layers(model) if isinstance(layer, MeanFieldDense)]
     draws, terms_of = WEIGHT_DRAWS if weights else 1, _compiled_terms(model)
     rows = max(1, LATENTS_TOGETHER // num_samples)
     blocks = np.diff([*range(0, num_samples, LATENTS_TOGETHER), num_samples])
@@ -142,7 +143,7 @@ def _compiled_terms(model: tf_keras.Model) -> Any:
     def terms(
         x: tf.Tensor, count: tf.Tensor, weights_seed: tf.Tensor, latents_seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        with drawing(model, Block(1, tf.constant(1), weights_seed)):
+        with drawing(model, Block(1, tf.constant(1), weights_seed, tf.constant(0))):
             code = encoder(x, training=False)
             if latents is None:
                 nll = -decoder(code, training=False).log_prob(x)

@@ -15,14 +15,16 @@ from variational_bnn.prediction.predict import predict
 
 @dataclass(frozen=True, kw_only=True)
 class EpistemicReport:
-    """How much the function samples of a model disagree in each region; `str(report)` is a summary of a few lines.
+    """How uncertain a model is in each region, by source; `str(report)` is a summary of a few lines.
 
     Variances are in squared units of y, or of probabilities if y is a class. A region without query points is absent
-    from all three dictionaries, whose keys are "near", "between" and "beyond".
+    from all dictionaries, whose keys are "near", "between" and "beyond".
 
     Attributes:
-        epistemic_variance: For each region, the variance over function samples of the mean of y, averaged over the
-            region's query points and the outputs.
+        epistemic_variance: For each region, the variance of the mean of y over what is drawn once for all rows
+            (weights, masks, factors of units), averaged over the region's query points and the outputs.
+        latent_variance: For each region, the variance of the mean of y over latents that are drawn for each row,
+            averaged over the region's query points and the outputs. It is noise of the row.
         aleatoric_variance: For each region, the mean over function samples of the variance of y, averaged over the
             region's query points and the outputs.
         query_points: For each region, the number of its query points.
@@ -35,13 +37,18 @@ class EpistemicReport:
         >>> variances = {"near": 2.0, "beyond": 30.0}
         >>> counts = {"near": 200, "beyond": 400}
         >>> report = vbnn.EpistemicReport(
-        ...     epistemic_variance=variances, aleatoric_variance=variances, query_points=counts, growth_exponent=1.1
+        ...     epistemic_variance=variances,
+        ...     latent_variance={"near": 0.0, "beyond": 0.0},
+        ...     aleatoric_variance=variances,
+        ...     query_points=counts,
+        ...     growth_exponent=1.1,
         ... )
         >>> report.beyond_near
         15.0
     """
 
     epistemic_variance: dict[str, float]
+    latent_variance: dict[str, float]
     aleatoric_variance: dict[str, float]
     query_points: dict[str, int]
     growth_exponent: float
@@ -63,8 +70,8 @@ class EpistemicReport:
     def __str__(self) -> str:
         """A line for each region, and one for the ratios and the growth exponent."""
         lines = [
-            f"{region:8} epistemic sd {np.sqrt(variance):.4g}, aleatoric sd "
-            f"{np.sqrt(self.aleatoric_variance[region]):.4g}, {self.query_points[region]} query points"
+            f"{region:8} epistemic sd {np.sqrt(variance):.4g}, latent sd {np.sqrt(self.latent_variance[region]):.4g}, "
+            f"aleatoric sd {np.sqrt(self.aleatoric_variance[region]):.4g}, {self.query_points[region]} query points"
             for region, variance in self.epistemic_variance.items()
         ]
         if not any(self.epistemic_variance.values()):
@@ -80,8 +87,8 @@ def measure_epistemic_variance(
 
     The query points are the held-out rows of the dataset, in the regions of its split. For a dataset without held-out
     rows they are inputs proposed near, between and beyond the training inputs, and put into regions by their distance
-    to these. For a model with stochastic hidden units (`build_hidden_variation`) the measured variance is that of the
-    units' noise, which is not uncertainty about parameters.
+    to these. The variance of latents that are drawn for each row, as by `build_hidden_variation`, is reported apart: it
+    is noise of the row, not uncertainty about parameters.
 
     Args:
         model: Any tf_keras model that was trained on `dataset.x` and `dataset.y` in the units in which they are given.
@@ -114,6 +121,7 @@ def measure_epistemic_variance(
     regions, beyond = query_points.inside, query_points.regions == BEYOND
     return EpistemicReport(
         epistemic_variance={r: float(predictive.epistemic_variance[rows].mean()) for r, rows in regions.items()},
+        latent_variance={r: float(predictive.latent_variance[rows].mean()) for r, rows in regions.items()},
         aleatoric_variance={r: float(predictive.aleatoric_variance[rows].mean()) for r, rows in regions.items()},
         query_points={r: int(rows.sum()) for r, rows in regions.items()},
         growth_exponent=growth_exponent(query_points.distance[beyond], predictive.epistemic_variance[beyond]),

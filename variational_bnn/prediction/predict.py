@@ -12,8 +12,7 @@ import numpy.typing as npt
 from variational_bnn.base import Predictive
 from variational_bnn.base.checks import Array, Float32Array, finite_table, flattened, require
 from variational_bnn.models.backend import tf, tf_keras
-from variational_bnn.models.likelihoods import Bernoulli, Categorical
-from variational_bnn.prediction.function_samples import Blocks, FunctionSamples
+from variational_bnn.prediction.function_samples import Blocks, FunctionSamples, Sampler
 
 NO_DENSITY = "the model puts out a tensor, not a distribution, so it has neither density nor noise"
 
@@ -21,15 +20,17 @@ NO_DENSITY = "the model puts out a tensor, not a distribution, so it has neither
 def predict(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, seed: int = 0) -> Predictive:
     """Predict y at N inputs from S function samples of a model, with the variance of y split by its source.
 
-    A function sample is one draw of everything random in the model, which serves all inputs. The variance of y over
-    the samples is the variance of their means (epistemic) plus the mean of their variances (aleatoric).
+    A function sample is one draw of everything random in the model: weights, masks and factors of units once for all
+    rows, latents for each row. The variance of y over the samples is the variance of their means, epistemic as far as
+    it comes from what is drawn once for all rows and latent as far as it comes from what is drawn for each row, plus
+    the mean of their variances (aleatoric). In a model with both, each sample has 8 draws of the latents, by which the
+    two parts are told apart without bias.
 
     Any tf_keras model will do. Function samples of the dense variational layers of this package and of TensorFlow
-    Probability, of `NormalUnits` and of Keras's Dropout are drawn in compiled blocks, and do not depend on the number
-    of inputs. Other random layers draw in their own way, in one call a sample for all inputs; whether such a sample is
-    one function at all inputs is up to the layer. A model that puts out a tensor instead of a distribution has no
-    aleatoric variance, no density and no noise to sample. For stochastic hidden units (`build_hidden_variation`) the
-    epistemic variance is that of the units' noise, which is not uncertainty about parameters.
+    Probability, of `SharedUnits`, `NormalUnits` and `ConditionalUnits` and of Keras's Dropout are drawn in compiled
+    blocks. Other random layers draw in their own way, in one call a sample for all inputs; what differs there between
+    copies of a row counts as drawn for each row. A model that puts out a tensor instead of a distribution has no
+    aleatoric variance, no density and no noise to sample.
 
     Args:
         model: The model as it is now. Training it further does not change a predictive that was made before.
@@ -53,8 +54,8 @@ def predict(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, 
         >>> predictive = vbnn.predict(model, np.linspace(-1, 1, 5), num_samples=50, seed=0)
         >>> predictive.mean.shape
         (5, 1)
-        >>> total = predictive.epistemic_variance + predictive.aleatoric_variance
-        >>> bool((predictive.variance == total).all())
+        >>> parts = predictive.epistemic_variance, predictive.latent_variance, predictive.aleatoric_variance
+        >>> bool((predictive.variance == sum(parts)).all())
         True
         >>> predictive.log_prob(np.zeros(5)).shape, predictive.sample(seed=0).shape
         ((5,), (50, 5, 1))
@@ -62,29 +63,35 @@ def predict(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, 
     samples = FunctionSamples.of(model, x, num_samples, seed)
     sampler = samples.sampler
     weights, classes = [variable.numpy() for variable in sampler.variables], sampler.classes
-    chunks = [_moments(blocks, classes) for blocks in samples.moments()]
-    mean, epistemic, aleatoric, expected_entropy = map(np.concatenate, zip(*chunks, strict=True))
+    chunks = [_moments(blocks, sampler) for blocks in samples.moments()]
+    mean, epistemic, latent, aleatoric, latent_information, expected_entropy = map(
+        np.concatenate, zip(*chunks, strict=True)
+    )
 
     def log_likelihood(y: Array, tau: int) -> Array:
         require(sampler.has_density, NO_DENSITY)
         if classes:
             classes.require_targets(y)
         with _assigned(sampler.variables, weights):
-            return np.concatenate([_log_mean(blocks, tau) for blocks in samples.again().log_densities(y, tau)])
+            chunks = samples.again().log_densities(y)
+            # Without anything that rows share they are independent, so that their densities multiply.
+            return _log_mean(chunks, tau) if sampler.shared else _sums(_log_mean(chunks, 1), tau)
 
     def sample(noise_seed: int) -> Float32Array:
         require(sampler.has_density, NO_DENSITY)
         with _assigned(sampler.variables, weights):
-            return _joined(samples.again().noisy(noise_seed))
+            return _first_copies(samples.again().noisy(noise_seed))
 
     return Predictive(
         mean=mean,
         epistemic_variance=epistemic,
+        latent_variance=latent,
         aleatoric_variance=aleatoric,
         log_likelihood=log_likelihood,
         sampler=sample,
         entropy=classes.entropy(mean) if classes else None,
         expected_entropy=expected_entropy if classes else None,
+        latent_information=latent_information if classes else None,
     )
 
 
@@ -92,7 +99,7 @@ def sample_functions(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: in
     """Draw S function samples of a model at N inputs: E[y given x, sample].
 
     Each sample is one function, the same at every x, however many inputs there are; see `predict` for the models of
-    which this holds.
+    which this holds. Latents are drawn for each row: given x, the rows of a sample are then independent.
 
     Args:
         model: Any tf_keras model.
@@ -120,11 +127,13 @@ def sample_functions(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: in
         >>> np.allclose(at_the_ends, functions[:, [0, -1]], atol=1e-5)
         True
     """
-    functions = _joined(FunctionSamples.of(model, x, num_samples, seed).moments())
+    functions = _first_copies(FunctionSamples.of(model, x, num_samples, seed).moments())
     return functions if len(functions) == num_samples else np.repeat(functions, num_samples, axis=0)
 
 
-def mean_log_prob(model: tf_keras.Model, x: npt.ArrayLike, y: npt.ArrayLike, *, num_samples: int, seed: int) -> Array:
+def mean_log_prob(
+    model: tf_keras.Model, x: npt.ArrayLike, y: npt.ArrayLike, *, num_samples: int, num_draws: int = 1, seed: int
+) -> Array:
     """The mean over S function samples of log p(y given x, sample): the data's part of the evidence lower bound.
 
     `Predictive.log_prob` is the log of the mean density instead of the mean of the log density.
@@ -134,6 +143,8 @@ def mean_log_prob(model: tf_keras.Model, x: npt.ArrayLike, y: npt.ArrayLike, *, 
         x: Inputs `[N, ...]`; `[N]` if the model takes one feature.
         y: Targets `[N, D]`, or `[N]` if D = 1.
         num_samples: S, a whole number >= 1.
+        num_draws: K, a whole number >= 1: the mean over S groups of the log of the mean density of K samples, as in the
+            bound of `ConditionalUnits`.
         seed: Seed of the function samples, >= 0.
 
     Returns:
@@ -143,14 +154,16 @@ def mean_log_prob(model: tf_keras.Model, x: npt.ArrayLike, y: npt.ArrayLike, *, 
         TypeError: If `model` is not a tf_keras model.
         ValueError: If x or y does not fit the model or is not finite, or the model puts out no distribution.
     """
-    samples, targets = FunctionSamples.of(model, x, num_samples, seed), finite_table("y", flattened(y))
+    samples, targets = FunctionSamples.of(model, x, num_samples * num_draws, seed), finite_table("y", flattened(y))
     sampler = samples.sampler
     require(sampler.has_density, NO_DENSITY)
     expected = [len(samples.x), sampler.num_targets]
     require(list(targets.shape) == expected, f"y must have shape {expected}, got {list(targets.shape)}")
     if sampler.classes:
         sampler.classes.require_targets(targets)
-    return _joined(samples.log_densities(targets)).mean(axis=0, dtype=np.float64)
+    log_densities = _first_copies(samples.log_densities(targets)).astype(np.float64)
+    groups = log_densities.reshape(-1, min(num_draws, len(log_densities)), len(targets))
+    return np.asarray(_log_mean_exp(groups, axis=1).mean(axis=0))
 
 
 @contextlib.contextmanager
@@ -166,37 +179,83 @@ def _assigned(variables: list[tf.Variable], values: list[Any]) -> Iterator[None]
             variable.assign(value)
 
 
-def _joined(chunks: Iterable[Blocks]) -> Float32Array:
-    """The first array of every block, as one array `[S, N, ...]`."""
-    return np.concatenate([np.concatenate([first for first, *_ in blocks]) for blocks in chunks], axis=1)
+def _first_copies(chunks: Iterable[Blocks]) -> Float32Array:
+    """The first array of every block as one array `[S, N, ...]`, of the first of the copies of each row."""
+    return np.concatenate([np.concatenate([first[:, 0] for first, *_ in blocks]) for blocks in chunks], axis=1)
 
 
-def _moments(blocks: Blocks, classes: Bernoulli | Categorical | None) -> tuple[Array, Array, Array, Array]:
-    """Mean, epistemic and aleatoric variance `[R, D]`, and the expected entropy, `[R, 0]` if y is not a class.
+def _moments(blocks: Blocks, sampler: Sampler) -> tuple[Array, ...]:
+    """Mean, three variances, latent information and expected entropy of R rows, `[R, D]`; see `Predictive`.
 
-    Deviations from the first sample are summed, so that the variance is exactly 0 if all samples are equal.
+    The last two are `[R, 0]` if y is not a class. Deviations from the first sample are summed, so that the variance is
+    exactly 0 if all samples are equal.
     """
     count, first = 0, np.zeros(())
-    total = squares = noise = entropies = np.zeros(())
+    total = squares = within = noise = entropies = entropies_of_means = np.zeros(())
     for means, variances in blocks:
-        first = first if count else means[0].astype(np.float64)
+        first = first if count else means[0, 0].astype(np.float64)
         deviation = means - first
-        total = total + deviation.sum(axis=0)
-        squares = squares + (deviation**2).sum(axis=0)
-        noise = noise + variances.sum(axis=0, dtype=np.float64)
-        entropy = classes.entropy(means.astype(np.float64)) if classes else np.zeros((1, len(first), 0))
-        entropies = entropies + entropy.sum(axis=0)
+        total = total + deviation.mean(axis=1).sum(axis=0)
+        squares = squares + (deviation**2).mean(axis=1).sum(axis=0)
+        noise = noise + variances.mean(axis=1, dtype=np.float64).sum(axis=0)
+        entropies = entropies + _entropy(sampler, means).mean(axis=1).sum(axis=0)
+        if sampler.copies > 1:
+            within = within + deviation.var(axis=1).sum(axis=0)
+            of_means = _entropy(sampler, means.mean(axis=1, dtype=np.float64))
+            entropies_of_means = entropies_of_means + of_means.sum(axis=0)
         count += len(means)
     shift = total / count
-    return first + shift, np.maximum(squares / count - shift**2, 0), noise / count, entropies / count
+    mean = first + shift
+    variance = np.maximum(squares / count - shift**2, 0)
+    information = np.maximum(_entropy(sampler, mean) - entropies / count, 0)
+    epistemic = _epistemic(sampler, variance, within / count)
+    mutual_information = _epistemic(sampler, information, (entropies_of_means - entropies) / count)
+    return mean, epistemic, variance - epistemic, noise / count, information - mutual_information, entropies / count
 
 
-def _log_mean(blocks: Blocks, tau: int) -> Array:
-    """Log of the mean over the samples of the joint density of tau rows at a time, `[R // tau]`."""
-    total, count = np.array(-np.inf), 0
-    for (log_densities,) in blocks:
-        whole = log_densities[:, : log_densities.shape[1] // tau * tau]
-        joint = whole.reshape(len(whole), -1, tau).sum(axis=-1, dtype=np.float64)
-        total = np.logaddexp(total, np.logaddexp.reduce(joint, axis=0))
-        count += len(joint)
-    return total - np.log(count)
+def _entropy(sampler: Sampler, means: Array | Float32Array) -> Array:
+    """Entropy `[..., D]` of y by its mean `[..., K]` if y is a class, otherwise `[..., 0]`."""
+    return sampler.classes.entropy(means.astype(np.float64)) if sampler.classes else np.zeros((*means.shape[:-1], 0))
+
+
+def _epistemic(sampler: Sampler, total: Array, within: Array) -> Array:
+    """The part of a total variance or information that comes from what is drawn once for all rows.
+
+    Args:
+        sampler: The sampler.
+        total: Of all samples and all copies of the rows.
+        within: That of the K copies within a sample, its mean over the samples. K / (K - 1) times it is an unbiased
+            estimate of the latent part.
+    """
+    if not sampler.per_row:
+        return total
+    if not sampler.shared:
+        return np.zeros_like(total)
+    return np.maximum(total - sampler.copies / (sampler.copies - 1) * within, 0)
+
+
+def _log_mean(chunks: Iterable[Blocks], tau: int) -> Array:
+    """Log of the mean over the samples of the joint density of tau rows at a time, `[N // tau]`.
+
+    The density of a row given a sample is the mean over the copies of the row.
+    """
+    found, waiting = [], np.zeros((1, 0))
+    for blocks in chunks:
+        densities = np.concatenate([_log_mean_exp(block.astype(np.float64), axis=1) for (block,) in blocks])
+        begun = np.broadcast_to(waiting, (len(densities), waiting.shape[1]))
+        rows = np.concatenate([begun, densities], axis=1)
+        whole = rows.shape[1] // tau * tau
+        found.append(_log_mean_exp(_sums(rows[:, :whole], tau), axis=0))
+        waiting = rows[:, whole:]  # The first rows of a group that ends in the next chunk.
+    return np.concatenate(found)
+
+
+def _sums(values: Array, tau: int) -> Array:
+    """Sums of tau at a time along the last axis; the last values modulo tau are left out."""
+    whole = values.shape[-1] // tau * tau
+    return np.asarray(values[..., :whole].reshape(*values.shape[:-1], -1, tau).sum(axis=-1))
+
+
+def _log_mean_exp(values: Array, axis: int) -> Array:
+    """Log of the mean of the exponentials along an axis."""
+    return np.asarray(np.logaddexp.reduce(values, axis=axis) - np.log(values.shape[axis]))

@@ -7,7 +7,7 @@ import math
 import pandas as pd
 from rich.table import Table
 
-from variational_bnn.report.tables import LATENT_NOISE, failed, new_table, short, value, with_interval
+from variational_bnn.report.cells import failed, new_table, short, value, with_interval
 
 LEGEND = (
     "nll, KL, -ELBO, IW: nats per test image. -ELBO: the sum of nll and KLs. IW: the negative importance-weighted "
@@ -15,13 +15,19 @@ LEGEND = (
     "whose class is that of most of the 10 nearest codes. silhouette: from -1 to 1, how far apart the codes of the "
     "classes are. active: the number of latents that vary over the images. centre, sd: the largest distance of a "
     "latent's mean from 0, and the sd of the codes. confused: the two classes most often taken for each other, "
-    "and the share of their images that are. pred. sd: the predictive sd of a pixel over draws, from 0 to 1, by a "
-    "second fit from which one class was held out; ratio: of that class to the others, [95 % interval over seeds]."
+    "and the share of their images that are. pred. sd: the sd of a pixel over draws of weights and latents together, "
+    "from 0 to 1, by a second fit from which one class was held out; ratio: of that class to the others, "
+    "[95 % interval over seeds]."
 )
 
 NATS = ("nll", "kl_latents", "kl_weights", "negative_elbo", "negative_importance_weighted")
 APART = ("seen", "held_out")
-OF_BOTH = "; its draws differ by noise of the network's units as well as by uncertainty about weights"
+OF_LATENTS = (
+    "; its draws differ by latents of each image alone, which is noise of the image and not uncertainty about weights"
+)
+OF_BOTH = (
+    "; its draws differ by latents of each image, which is noise of the image, as well as by uncertainty about weights"
+)
 
 
 def tables(summary: pd.DataFrame, results: pd.DataFrame, about: str) -> list[Table]:
@@ -82,7 +88,7 @@ def _verdict(row: pd.Series[float], held_out: str) -> str:
     times = with_interval(row, "predictive_sd_ratio", digits=3)
     one = ", by one seed" if value(row, "seeds_ok") == 1 else ""
     latents, weights = (not math.isnan(value(row, f"kl_{kind}")) for kind in ("latents", "weights"))
-    caveat = "" if not latents else OF_BOTH if weights else LATENT_NOISE
+    caveat = "" if not latents else OF_BOTH if weights else OF_LATENTS
     return f"its predictive sd is {times} times as large for {held_out}, held out, as for the others{one}{caveat}"
 
 

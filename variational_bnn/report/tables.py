@@ -6,30 +6,38 @@ import math
 from collections.abc import Iterator
 
 import pandas as pd
-from rich.box import SIMPLE
 from rich.table import Table
 from rich.text import Text
 
 from variational_bnn.base import BETWEEN, BEYOND, LEVELS, MAX_R_HAT, MIN_ESS, NEAR, REGIONS, TAU
 from variational_bnn.evaluation.summary import of_classes
+from variational_bnn.report.cells import failed, new_table, short, text, value, with_interval
+from variational_bnn.report.latent_share import as_percent
 
-LATENT_NOISE = "; its draws differ by noise of the network's units, which is not uncertainty about parameters"
-"""What the verdict adds where function samples differ by such noise, which need not shrink with more data."""
+IS_NOISE = "which is noise of the row and not uncertainty about the function"
+"""What verdicts say of the variance over draws that comes from latents. It need not shrink with more data."""
 
 _PERCENTS = [f"{100 * level:.0f}" for level in LEVELS]
-_OF_NUMBERS = "the epistemic sd, in the units of y,"
-_OF_CLASSES = "the epistemic sd of the probabilities, and the mutual information of the class and the draw,"
+_OF_NUMBERS = "the sd over draws of the mean of y, in the units of y,"
+_OF_CLASSES = "the sd over draws of the probabilities, and the mutual information of the class and the draw,"
 _PLACES = (
     "at inputs as close to training rows as these are to each other; farther off but inside their range; and outside "
-    "their range. [ ]: 95 % interval over seeds. noise: aleatoric sd near the data."
+    "their range. [ ]: 95 % interval over seeds."
 )
+_EPISTEMIC = "Draws differ by parameters alone, which are drawn once for all rows: all of it is epistemic."
+_LATENT = (
+    "latent: the share of the variance over draws{information} that comes from latents, which are drawn for each row. "
+    "It is noise of the row, and not uncertainty about the function. The rest comes from parameters, which are drawn "
+    "once for all rows: it is epistemic."
+)
+_NOISE = "noise: the aleatoric sd near the data, which is that of the likelihood."
 _FIT_OF_NUMBERS = "rmse: on the training rows."
 _FIT_OF_CLASSES = (
     "rmse: of the probabilities, on the training rows. entropy: of the class, near the data; its largest value is the "
     "log of the number of classes. accuracy: on the training rows."
 )
-_CONTRACTED = "4 x data: the epistemic variance near the data over that with four times as many data."
-_REFERENCE = "sd ratio: the epistemic sd over that of the reference, a geometric mean."
+_CONTRACTED = "4 x data: the variance over draws near the data, divided by that with four times as many data."
+_REFERENCE = "sd ratio: the sd over draws, divided by that of the reference, a geometric mean."
 _DISTANCE = (
     "distance: the Wasserstein distance to the reference. mean error: the distance between the two means. Both are in "
     "units of the reference's sd."
@@ -53,18 +61,20 @@ _MEASURES_OF_CLASSES = {
 def tables(summary: pd.DataFrame, about: str, reference: str | None = None) -> list[Table]:
     """Return the tables of a comparison, with one row for each method, to be printed by rich.
 
-    They hold the epistemic sd by region; for classes, the mutual information; with a reference, the distances to it;
-    with held-out rows, the scores on them; the cost of a fit; and how Markov chains have converged, if there are any.
-    An unknown value is a dash.
+    They hold the sd over draws by region, and how much of its variance is latent; for classes, the mutual information;
+    the likelihoods, if they differ; with a reference, the distances to it; with held-out rows, the scores on them; the
+    cost of a fit; and how Markov chains have converged, if there are any. An unknown value is a dash.
 
     Args:
         summary: A row for each `method`, as in `Comparison.table`. A column that is missing counts as NaN.
         about: What the title of the first table says of the data.
         reference: The method that the others are compared with, or None.
     """
-    parts = [_epistemic(summary, about)]
+    parts = [_over_draws(summary, about)]
     if of_classes(summary):
         parts.append(_information(summary))
+    if len(set(_likelihoods(summary).values())) > 1:
+        parts.append(_likelihood(summary))
     if reference is not None:
         parts.append(_reference_distance(summary, reference))
     if _any(summary, "rmse"):
@@ -80,19 +90,28 @@ def tables(summary: pd.DataFrame, about: str, reference: str | None = None) -> l
 def legend(summary: pd.DataFrame) -> str:
     """Return what the columns of the tables mean, in one paragraph."""
     classes = of_classes(summary)
+    latent = any(_share(row, region) for _, row in summary.iterrows() for region in REGIONS)
     parts = [", ".join(REGIONS) + ":", _OF_CLASSES if classes else _OF_NUMBERS, _PLACES]
-    parts.append(_FIT_OF_CLASSES if classes else _FIT_OF_NUMBERS)
+    parts.append(
+        _LATENT.format(information=", or of the mutual information," if classes else "") if latent else _EPISTEMIC
+    )
+    parts += [_NOISE, _FIT_OF_CLASSES if classes else _FIT_OF_NUMBERS]
     if _contracted(summary):
         parts.append(_CONTRACTED)
     if _any(summary, "wasserstein"):
         parts += [_REFERENCE, _DISTANCE_OF_CLASSES if classes else _DISTANCE]
     if _any(summary, "rmse"):
         parts.append(_HELD_OUT)
+    likelihoods = set(_likelihoods(summary).values())
+    if "Normal()" in likelihoods:
+        parts.append("Normal(): its sd depends on x.")
+    if len(likelihoods) == 1 and "" not in likelihoods:
+        parts.append(f"All methods have the likelihood {likelihoods.pop()}.")
     return " ".join(parts)
 
 
 def verdicts(summary: pd.DataFrame) -> list[str]:
-    """Return one line for each method: how much its epistemic variance grows away from the data."""
+    """Return one line for each method: how its variance over draws grows away from the data, and what it comes from."""
     return [f"{row['method']}: {_verdict(row)}" for _, row in summary.iterrows()]
 
 
@@ -117,13 +136,25 @@ def _contracted(summary: pd.DataFrame) -> bool:
     return "contraction" in summary and bool(summary["contraction"].notna().any())
 
 
-def _epistemic(summary: pd.DataFrame, about: str) -> Table:
+def _share(row: pd.Series[float], region: str, of: str = "latent_share") -> float:
+    """Return the share of the latents in a region; 0 if it is unknown, as in results from before it was measured."""
+    share = value(row, f"{of}_{region}")
+    return 0.0 if math.isnan(share) else share
+
+
+def _with_share(row: pd.Series[float], measure: str, of: str, region: str) -> str:
+    """Return a cell: the measure in a region, its interval, and how much of it is latent, if any."""
+    share = as_percent(_share(row, region, of))
+    return with_interval(row, f"{measure}_{region}", "\n") + (f"\n{share} latent" if share else "")
+
+
+def _over_draws(summary: pd.DataFrame, about: str) -> Table:
     columns = {"noise": "aleatoric_sd_near", "rmse": "train_rmse"}
     columns |= {"4 x data": "contraction"} if _contracted(summary) else {}
-    what = "Epistemic sd of the probabilities" if of_classes(summary) else "Epistemic sd"
+    what = "Sd over draws of the probabilities" if of_classes(summary) else "Sd over draws"
     table = new_table(f"{what} on {about}", *REGIONS, *columns)
     for _, row in summary.iterrows():
-        sds = [with_interval(row, f"sd_{region}", "\n") for region in REGIONS]
+        sds = [_with_share(row, "sd", "latent_share", region) for region in REGIONS]
         table.add_row(row["method"], *sds, *(short(value(row, name)) for name in columns.values()))
     return table
 
@@ -131,9 +162,23 @@ def _epistemic(summary: pd.DataFrame, about: str) -> Table:
 def _information(summary: pd.DataFrame) -> Table:
     table = new_table("Classes: mutual information, in nats", *REGIONS, "entropy", "accuracy")
     for _, row in summary.iterrows():
-        information = [with_interval(row, f"mutual_information_{region}", "\n") for region in REGIONS]
+        of = "latent_information_share"
+        information = [_with_share(row, "mutual_information", of, region) for region in REGIONS]
         entropy, accuracy = value(row, "entropy_near"), value(row, "train_accuracy")
         table.add_row(row["method"], *information, short(entropy), short(accuracy, 3))
+    return table
+
+
+def _likelihoods(summary: pd.DataFrame) -> dict[str, str]:
+    """Return the likelihood of each method that has been fitted; "" if it is not known."""
+    fitted = [row for _, row in summary.iterrows() if value(row, "seeds_ok") > 0]
+    return {str(row["method"]): text(row, "likelihood") for row in fitted}
+
+
+def _likelihood(summary: pd.DataFrame) -> Table:
+    table = new_table("Likelihoods, which differ", "likelihood")
+    for method, likelihood in _likelihoods(summary).items():
+        table.add_row(method, Text(likelihood or "-"))
     return table
 
 
@@ -196,23 +241,44 @@ def _markov_chains(summary: pd.DataFrame) -> Table:
 
 
 def _verdict(row: pd.Series[float]) -> str:
-    note = failed(row)
+    ends = failed(row)
     if not value(row, "seeds_ok") > 0:
-        return f"no seed succeeded{note}"
-    sds = [value(row, f"sd_{region}") for region in REGIONS]
-    if not any(sd for sd in sds if not math.isnan(sd)):
-        return f"no epistemic variance anywhere: it reports no uncertainty of the function{note}"
+        return f"no seed succeeded{ends}"
+    said = text(row, "note")
+    note = f"; {said}" if said else ""
+    regions = [region for region in REGIONS if value(row, f"sd_{region}") > 0]
+    if not regions:
+        return f"no epistemic variance anywhere: it reports no uncertainty of the function{note}{ends}"
+    contraction = ""
+    if not math.isnan(value(row, "contraction")):
+        contraction = f"; {short(value(row, 'contraction'))} times less near it with four times the data"
+    chains = "" if ends else _chains(row)
+    return f"{_by_source(row, regions)}{contraction}{chains}{note}{ends}"
+
+
+def _by_source(row: pd.Series[float], regions: list[str]) -> str:
+    """Return how the variance over draws grows away from the data, and how much of it is latent in these regions."""
     ratios = [
         f"{with_interval(row, f'{region}_{NEAR}')} times as much {region} the data as near it"
         for region in (BETWEEN, BEYOND)
         if not math.isnan(value(row, f"{region}_{NEAR}"))
     ]
-    caveat = LATENT_NOISE if value(row, "latent_noise") > 0 else ""
-    contraction = ""
-    if not math.isnan(value(row, "contraction")):
-        contraction = f"; {short(value(row, 'contraction'))} times less near it with four times the data"
-    chains = "" if note else _chains(row)
-    return f"epistemic variance {', '.join(ratios) or 'near the data alone'}{contraction}{caveat}{chains}{note}"
+    growth, shares = ", ".join(ratios) or "near the data alone", [_share(row, region) for region in regions]
+    if max(shares) == 0:
+        return f"epistemic variance {growth}"
+    if min(shares) == 1:
+        alone = f"its draws differ by latents of each row alone, {IS_NOISE}"
+        return f"no epistemic variance: {alone}; this variance is {growth}"
+    return f"variance over draws {growth}; {_listed(regions, shares)} is from latents of each row, {IS_NOISE}"
+
+
+def _listed(regions: list[str], shares: list[float]) -> str:
+    """Return how much of the variance is latent in each region; one number where all are written alike."""
+    percents = [as_percent(share) or "0 %" for share in shares]
+    if len(set(percents)) == 1:
+        return f"{percents[0]} of it"
+    first, *others, last = (f"{percent} {region}" for percent, region in zip(percents, regions, strict=True))
+    return f"{', '.join([first.replace('%', '% of it'), *others])} and {last} the data"
 
 
 def _has_chains(row: pd.Series[float]) -> bool:
@@ -227,45 +293,3 @@ def _chains(row: pd.Series[float]) -> str:
         return ""
     of_tails = "" if math.isnan(tail) else f", tail ESS {short(tail)}"
     return f"; chains not converged, R-hat {short(r_hat, 4)}, ESS {short(ess)}{of_tails}"
-
-
-def new_table(title: str, *headings: str, heading: str = "method") -> Table:
-    """Return an empty table without vertical lines; all columns but the first are aligned to the right."""
-    table = Table(title=Text(title), title_justify="left", header_style="bold", box=SIMPLE, padding=(0, 1, 0, 0))
-    table.add_column(heading, no_wrap=True)
-    for name in headings:
-        table.add_column(name, justify="right", overflow="fold")
-    return table
-
-
-def failed(row: pd.Series[float]) -> str:
-    """Return a note on the number of seeds that failed, or nothing if none did."""
-    seeds = value(row, "seeds_failed")
-    return f" ({seeds:.0f} seed{'s' if seeds > 1 else ''} failed)" if seeds > 0 else ""
-
-
-def value(row: pd.Series[float], name: str) -> float:
-    """Return a column of the row as a number; NaN if it is missing."""
-    return float(row.get(name, math.nan))
-
-
-def with_interval(row: pd.Series[float], name: str, separator: str = " ", digits: int = 2) -> str:
-    """Return a column's estimate as text, with its bounds `_low` and `_high` where both are known."""
-    low, high = (value(row, f"{name}_{bound}") for bound in ("low", "high"))
-    known = not (math.isnan(low) or math.isnan(high))
-    interval = f"{separator}[{short(low, digits)}, {short(high, digits)}]" if known else ""
-    return short(value(row, name), digits) + interval
-
-
-def short(number: float, digits: int = 2) -> str:
-    """Return a number as text with so many significant digits, or as a whole number if it is larger.
-
-    Numbers below 0.001 and from a million on have an exponent. NaN is a dash.
-    """
-    if math.isnan(number):
-        return "-"
-    if 0 < abs(number) < 1e-3 or 1e6 <= abs(number) < math.inf:
-        mantissa, exponent = f"{number:.{digits - 1}e}".split("e")
-        return f"{float(mantissa):g}e{int(exponent)}"
-    text = f"{number:.{digits}g}"
-    return f"{number:.0f}" if 10**digits <= abs(float(text)) < math.inf else text

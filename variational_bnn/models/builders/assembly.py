@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from variational_bnn.base import Network, require_network
-from variational_bnn.base.checks import require_count, require_seed
+from variational_bnn.base.checks import require, require_count, require_seed
 from variational_bnn.models.backend import tf, tf_keras
 from variational_bnn.models.likelihood_head import LikelihoodHead
+from variational_bnn.models.point_prior import NormalPrior
 from variational_bnn.models.variational_model import VariationalModel
 
 LayerMaker = Callable[[int, str | None, int, str], Callable[[tf.Tensor], tf.Tensor]]
@@ -18,7 +20,14 @@ LayerMaker = Callable[[int, str | None, int, str], Callable[[tf.Tensor], tf.Tens
 
 
 def assemble(
-    network: Network, num_examples: int, seed: int | None, name: str, *, hidden: LayerMaker, output: LayerMaker
+    network: Network,
+    num_examples: int,
+    seed: int | None,
+    name: str,
+    *,
+    hidden: LayerMaker,
+    output: LayerMaker,
+    shared_prior: NormalPrior | None = None,
 ) -> VariationalModel:
     """Build the model of a network: inputs, hidden layers, output layer and likelihood.
 
@@ -29,6 +38,7 @@ def assemble(
         name: Name of the model.
         hidden: Makes each hidden layer.
         output: Makes the layer of the likelihood's parameters.
+        shared_prior: Prior of the likelihood's parameters that all rows share; None for none.
 
     Raises:
         TypeError: If `network` is not a `Network`.
@@ -39,9 +49,9 @@ def assemble(
     inputs = tf_keras.Input(network.input_shape, name="x")
     num_parameters = network.likelihood.num_parameters(network.output_size)
     units = network.hidden_units
-    values = chain(inputs, units, network.activation, num_parameters, seeds, hidden=hidden, output=output)
-    y = LikelihoodHead(network.likelihood, network.output_size, name="y")(values)
-    return VariationalModel(inputs, y, name=name)
+    values = chain(flat(inputs), units, network.activation, num_parameters, seeds, hidden=hidden, output=output)
+    head = LikelihoodHead(network.likelihood, network.output_size, shared_regularizer=shared_prior, name="y")
+    return VariationalModel(inputs, head(values), name=name)
 
 
 def layer_seeds(num_examples: int, seed: int | None, count: int) -> list[int]:
@@ -56,6 +66,11 @@ def layer_seeds(num_examples: int, seed: int | None, count: int) -> list[int]:
     return [int(s) for s in np.random.SeedSequence(seed).generate_state(count)]
 
 
+def flat(inputs: tf.Tensor) -> tf.Tensor:
+    """Inputs `[N, ...]` of several axes as `[N, F]`."""
+    return inputs if len(inputs.shape) == 2 else tf_keras.layers.Flatten(name="flatten")(inputs)
+
+
 def chain(
     inputs: tf.Tensor,
     hidden_units: Sequence[int],
@@ -65,8 +80,9 @@ def chain(
     *,
     hidden: LayerMaker,
     output: LayerMaker,
+    names: tuple[str, str] = ("hidden", "parameters"),
 ) -> tf.Tensor:
-    """Apply the layers of a network to inputs `[N, ...]`, which are flattened if they have several axes.
+    """Apply the layers of a network to inputs `[..., F]`.
 
     Args:
         inputs: A Keras tensor.
@@ -76,14 +92,15 @@ def chain(
         seeds: A seed for each layer.
         hidden: Makes each hidden layer.
         output: Makes the output layer.
+        names: Name of the hidden layers, to which their number is added, and of the output layer.
 
     Returns:
-        The outputs `[N, output_size]`.
+        The outputs `[..., output_size]`.
     """
-    values = inputs if len(inputs.shape) == 2 else tf_keras.layers.Flatten(name="flatten")(inputs)
+    values = inputs
     for i, units in enumerate(hidden_units):
-        values = hidden(units, activation, seeds[i], f"hidden_{i + 1}")(values)
-    return output(output_size, None, seeds[len(hidden_units)], "parameters")(values)
+        values = hidden(units, activation, seeds[i], f"{names[0]}_{i + 1}")(values)
+    return output(output_size, None, seeds[len(hidden_units)], names[1])(values)
 
 
 def dense(units: int, activation: str | None, seed: int, name: str, **settings: Any) -> Any:
@@ -98,3 +115,25 @@ def dense(units: int, activation: str | None, seed: int, name: str, **settings: 
     """
     initializer = tf_keras.initializers.VarianceScaling(seed=seed)
     return tf_keras.layers.Dense(units, activation, kernel_initializer=initializer, name=name, **settings)
+
+
+def point_weights(network: Network, num_examples: int, point_prior: bool) -> tuple[LayerMaker, NormalPrior | None]:
+    """The maker of layers of point weights, and the prior of the likelihood's parameters that all rows share.
+
+    Args:
+        network: The network, with its prior.
+        num_examples: Number of rows N by which the penalties are divided.
+        point_prior: Whether the weights have the network's prior as a penalty; otherwise they have none.
+
+    Raises:
+        TypeError: If `network` is not a `Network`.
+        ValueError: If `num_examples` is not a whole number >= 1, or `point_prior` is not True or False.
+    """
+    require_network(network)
+    require_count("num_examples", num_examples)
+    require(isinstance(point_prior, bool), f"point_prior must be True or False, got {point_prior!r}")
+    if not point_prior:
+        return dense, None
+    prior = NormalPrior(network.prior_scale, num_examples)
+    of_kernel = NormalPrior(network.prior_scale, num_examples, network.scale_prior_by_fan_in)
+    return partial(dense, kernel_regularizer=of_kernel, bias_regularizer=prior), prior

@@ -16,7 +16,7 @@ from functools import partial
 
 from variational_bnn.base.checks import is_positive, require, require_kl_weight, require_known
 from variational_bnn.models.backend import tf_keras
-from variational_bnn.models.builders.assembly import LayerMaker, chain, dense, layer_seeds
+from variational_bnn.models.builders.assembly import LayerMaker, chain, dense, flat, layer_seeds
 from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
 from variational_bnn.models.builders.weights import ESTIMATORS, mean_field
 from variational_bnn.models.latents import NormalUnits
@@ -183,14 +183,14 @@ def _build(
     seeds = layer_seeds(num_examples, seed, first + second + 1)
     x = tf_keras.Input(network.image_shape, name="x")
     size = network.latent_size if latents is None else 2 * network.latent_size
-    settings = {"hidden": encoding, "output": encoding}
-    code = chain(x, network.encoder_units, network.activation, size, seeds[:first], **settings)
+    encode = partial(chain, hidden=encoding, output=encoding)
+    code = encode(flat(x), network.encoder_units, network.activation, size, seeds[:first])
     encoder = tf_keras.Model(x, code, name=ENCODER)
 
     z = tf_keras.Input((network.latent_size,), name="z")
     size = network.likelihood.num_parameters(network.num_pixels)
-    settings = {"hidden": decoding, "output": decoding}
-    parameters = chain(z, network.decoder_units, network.activation, size, seeds[first:-1], **settings)
+    decode = partial(chain, hidden=decoding, output=decoding)
+    parameters = decode(z, network.decoder_units, network.activation, size, seeds[first:-1])
     pixels = LikelihoodHead(network.likelihood, network.num_pixels, event_shape=network.image_shape, name="pixels")
     decoder = tf_keras.Model(z, pixels(parameters), name=DECODER)
 

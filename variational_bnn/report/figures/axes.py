@@ -19,6 +19,8 @@ METHOD_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
 REGION_MARKERS = {NEAR: "o", BETWEEN: "D", BEYOND: "^"}
 REGION_SHADES = {NEAR: "#FFFFFF", BETWEEN: "#FBF0D9", BEYOND: "#EBEBEB"}
 GREY, LIGHT = "#555555", "#D0D0D0"
+HATCH = "//////"
+"""The pattern of what is latent: noise of the row."""
 TEXT, TITLE = 12, 14
 DOTS_PER_INCH = 150
 

@@ -1,4 +1,4 @@
-"""Epistemic sd against the distance from the training inputs: a panel for `between` and one for `beyond`."""
+"""The sd over draws against the distance from the training inputs: a panel for `between` and one for `beyond`."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from variational_bnn.report.figures.axes import (
     styles,
     zero_strip,
 )
-from variational_bnn.report.figures.inputs import complete_rows, with_columns
+from variational_bnn.report.figures.inputs import complete_rows, with_columns, with_latent
 from variational_bnn.report.figures.panels import are_probabilities, mark_leaving
+from variational_bnn.report.latent_share import MOSTLY
 
 NEAR_BINS, AWAY_BINS = 4, 12
 DECADES = 1e4
@@ -37,17 +38,22 @@ DECADES = 1e4
 OPEN: dict[str, Any] = {"markerfacecolor": "white"}
 """Markers of the region `near` are open, because held-out rows of another region may be at the same distances."""
 
+LATENT: dict[str, Any] = {"linestyle": ":", "linewidth": 2.6}
+"""Lines are dotted where more than half of the variance over draws is latent."""
+
 
 def plot_distance(predictions: pd.DataFrame, style_of: Mapping[str, Style] | None = None) -> Figure | None:
-    """Draw epistemic sd against the distance from the training inputs: medians and quartiles over all seeds.
+    """Draw the sd over draws against the distance from the training inputs: medians and quartiles over all seeds.
 
-    Distances up to 1, the edge of `near`, are on a linear scale and larger ones on a logarithmic scale. A triangle
+    Lines are dotted in a region where more than half of a method's variance over draws is latent, which is noise of the
+    row. Distances up to 1, the edge of `near`, are on a linear scale and larger ones on a logarithmic scale. A triangle
     marks where a line is more than four powers of ten below the largest sd; an sd of exactly zero is drawn in a strip
     below. With several outputs, the sd at a query point is the root of its mean variance.
 
     Args:
-        predictions: A row for each `method`, `seed`, `query_point` and `output`, with `region`, `distance` and
-            `epistemic_variance`, as in `Comparison.predictions`. Query points at an infinite distance are left out.
+        predictions: A row for each `method`, `seed`, `query_point` and `output`, with `region`, `distance`,
+            `epistemic_variance` and `latent_variance`, as in `Comparison.predictions`. The last is 0 if it is missing.
+            Query points at an infinite distance are left out.
         style_of: The style of each method; by default in the order of the predictions.
 
     Returns:
@@ -58,7 +64,7 @@ def plot_distance(predictions: pd.DataFrame, style_of: Mapping[str, Style] | Non
     rows = rows[rows["distance"] < math.inf]
     if rows.empty:
         return None
-    rows = with_columns(rows, ("output", "mean", "aleatoric_variance"))
+    rows = with_latent(with_columns(rows, ("output", "mean", "aleatoric_variance")))
     style_of = style_of or styles(rows["method"])
     binned = _binned(rows)
     away = [region for region in (BETWEEN, BEYOND) if (binned["region"] == region).any()] or [BEYOND]
@@ -79,10 +85,18 @@ def plot_distance(predictions: pd.DataFrame, style_of: Mapping[str, Style] | Non
             slot = (zeros.index(method) + 1) / (len(zeros) + 1) if method in zeros else 0.5
             _draw_method(ax, strip, bins, style_of[str(method)], 1 - 2 * slot)
     outputs = rows["output"].dropna().unique()
-    of = outputs[0] if len(outputs) == 1 else "the probabilities" if are_probabilities(rows) else "y"
-    grid[0, 0].set_ylabel(f"epistemic sd of {of}", fontsize=TEXT, parse_math=False)
+    of = f"the mean of {outputs[0] if len(outputs) == 1 else 'y'}"
+    of = "the probabilities" if are_probabilities(rows) else of
+    grid[0, 0].set_ylabel(f"sd over draws of {of}", fontsize=TEXT, parse_math=False)
     figure.supxlabel("distance to the training inputs (relative to their own spacing)", fontsize=TEXT)
-    handles = [Line2D([], [], label=method, **style_of[method].line_properties) for method in shown]
+    dotted = {method for method in shown if binned.loc[binned["method"] == method, "latent"].all()}
+    handles = [
+        Line2D([], [], label=method, **{**style_of[method].line_properties, **(LATENT if method in dotted else {})})
+        for method in shown
+    ]
+    if binned["latent"].any():
+        look = {**LATENT, "color": GREY}
+        handles.append(Line2D([], [], label="dotted: mostly latent,\nnoise of the row", **look))
     handles.append(Line2D([], [], label=f"open: {NEAR}", linestyle="", marker="o", markersize=8, color=GREY, **OPEN))
     figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=TEXT, handlelength=3)
     return figure
@@ -91,6 +105,7 @@ def plot_distance(predictions: pd.DataFrame, style_of: Mapping[str, Style] | Non
 def _draw_method(ax: Axes, strip: Axes, rows: pd.DataFrame, style: Style, zero_height: float) -> None:
     distance, median = rows["distance"], rows["median"]
     line = {**style.line_properties, **(OPEN if (rows["region"] == NEAR).all() else {})}
+    line |= LATENT if rows["latent"].all() else {}
     above, bottom = median > 0, ax.get_ylim()[0]
     ax.plot(distance, median.where(median >= bottom), label=rows["method"].iloc[0], **line)
     leaves = (above & (median < bottom)).to_numpy()
@@ -113,7 +128,7 @@ def _distance_scale(ax: Axes, strip: Axes, farthest: float) -> None:
     ax.xaxis.set_minor_locator(NullLocator())
     for axes in (ax, strip):
         plain(axes)
-        axes.axvline(1, color=GREY, linestyle=":", linewidth=1.8, zorder=1)
+        axes.axvline(1, color=GREY, linewidth=1, zorder=1)
     if strip is not ax:
         ax.tick_params(axis="x", length=0)
         ax.spines["bottom"].set_visible(False)
@@ -122,12 +137,14 @@ def _distance_scale(ax: Axes, strip: Axes, farthest: float) -> None:
 
 
 def _binned(predictions: pd.DataFrame) -> pd.DataFrame:
-    """Return the median distance and the quartiles of the epistemic sd, by method, region and bin of distance.
+    """Return the median distance and the quartiles of the sd over draws, by method, region and bin of distance.
 
-    The bins are of equal width on the axis.
+    The bins are of equal width on the axis. The column `latent` says whether the variance over draws of the method in
+    the region is mostly latent.
     """
+    predictions = predictions.assign(variance=predictions["epistemic_variance"] + predictions["latent_variance"])
     points = predictions.groupby(["method", "region", "seed", "query_point"], sort=False)
-    rows = points.agg(distance=("distance", "first"), variance=("epistemic_variance", "mean")).reset_index()
+    rows = points.agg(distance=("distance", "first"), variance=("variance", "mean")).reset_index()
     rows["sd"] = np.sqrt(rows["variance"])
     decades = np.log(rows["distance"].clip(lower=1))
     rows["bin"] = np.floor(
@@ -135,4 +152,6 @@ def _binned(predictions: pd.DataFrame) -> pd.DataFrame:
     )
     bins = rows.groupby(["method", "region", "bin"])
     sds = {"lower": bins["sd"].quantile(0.25), "median": bins["sd"].median(), "upper": bins["sd"].quantile(0.75)}
-    return pd.DataFrame({"distance": bins["distance"].median(), **sds}).reset_index()
+    sums = predictions.groupby(["method", "region"])[["latent_variance", "variance"]].sum()
+    latent = (sums["latent_variance"] > MOSTLY * sums["variance"]).rename("latent")
+    return pd.DataFrame({"distance": bins["distance"].median(), **sds}).join(latent).reset_index()

@@ -26,6 +26,12 @@ def complete_rows(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     return with_columns(table, names).dropna(subset=list(names))
 
 
+def with_latent(table: pd.DataFrame, name: str = "latent_variance") -> pd.DataFrame:
+    """Return the table with a column of latents; 0 where it is unknown, as in results from before it was measured."""
+    known = with_columns(table, (name,))
+    return known.assign(**{name: known[name].astype(np.float64).fillna(0.0)})
+
+
 def require_one_row(name: str, table: pd.DataFrame, keys: list[str]) -> None:
     """Raise `ValueError` if two rows of the table have the same keys."""
     twice = table.loc[table.duplicated(keys), keys]

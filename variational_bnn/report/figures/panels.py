@@ -17,13 +17,15 @@ from matplotlib.ticker import MaxNLocator
 from variational_bnn.base import REGIONS
 from variational_bnn.base.checks import Array, require_known
 from variational_bnn.report.figures.axes import DOTS_PER_INCH, LIGHT, REGION_SHADES, TEXT, plain
+from variational_bnn.report.figures.inputs import with_latent
 
 Grid = npt.NDArray[Any]
 
 
 def are_probabilities(predictions: pd.DataFrame) -> bool:
     """Return whether the means are probabilities of a y in {0, 1}: only then is the total variance mean (1 - mean)."""
-    variance = predictions["epistemic_variance"] + predictions["aleatoric_variance"]
+    parts = with_latent(predictions)[["epistemic_variance", "latent_variance", "aleatoric_variance"]]
+    variance = parts.sum(axis=1, skipna=False)
     return np.allclose(variance, predictions["mean"] * (1 - predictions["mean"]), atol=1e-5)
 
 

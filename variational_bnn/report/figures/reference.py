@@ -23,7 +23,7 @@ from variational_bnn.report.figures.axes import (
     styles,
     zero_strip,
 )
-from variational_bnn.report.figures.inputs import complete_rows, with_columns
+from variational_bnn.report.figures.inputs import complete_rows, with_columns, with_latent
 from variational_bnn.report.figures.panels import (
     label_feature,
     mark_leaving,
@@ -51,13 +51,14 @@ def plot_reference(
 ) -> Figure | None:
     """Draw each method's epistemic sd over one feature, on a logarithmic scale, with the reference's in black.
 
-    Lines are geometric means over seeds; bands reach from the smallest to the largest sd of a seed. An sd of exactly
-    zero is drawn in a strip of its own. Where a line leaves the axis, which reaches 30 times beyond the range of the
-    reference, triangles mark the place and the panel states the range of the sd.
+    A dotted line adds the latent variance, which is noise of the row, where a method has any. Lines are geometric means
+    over seeds; bands reach from the smallest to the largest epistemic sd of a seed. An epistemic sd of exactly zero is
+    drawn in a strip of its own. Where a line of the epistemic sd leaves the axis, which reaches 30 times beyond the
+    range of the reference, triangles mark the place and the panel states the range of the sd.
 
     Args:
-        predictions: A row for each `method`, `seed`, `query_point` and `output`, with `x`, `region` and
-            `epistemic_variance`, as in `Comparison.predictions`.
+        predictions: A row for each `method`, `seed`, `query_point` and `output`, with `x`, `region`,
+            `epistemic_variance` and `latent_variance` (0 if it is missing), as in `Comparison.predictions`.
         data: Training rows; columns are the feature and then the outputs.
         reference: The method that the others are compared with, or None.
         style_of: The style of each method; by default in the order of the predictions.
@@ -73,7 +74,7 @@ def plot_reference(
     if rows.empty:
         return None
     target = target_of(rows, target)
-    rows = with_columns(rows[rows["output"] == target], ("region",))
+    rows = with_latent(with_columns(rows[rows["output"] == target], ("region",)))
     style_of = style_of or styles(rows["method"])
     methods = [method for method in style_of if (rows["method"] == method).any() and method != reference]
     if reference is None or not (rows["method"] == reference).any() or not methods:
@@ -97,7 +98,7 @@ def plot_reference(
     for ax in panels[:, 0]:
         ax.set_ylabel(f"epistemic sd of {target}", fontsize=TEXT, parse_math=False)
     label_feature(strips, len(methods), data.columns[0])
-    handles = _legend(reference, rows["seed"].nunique())
+    handles = _legend(reference, rows["seed"].nunique(), latent=bool(rows["latent_variance"].any()))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=TEXT)
     return figure
 
@@ -105,19 +106,24 @@ def plot_reference(
 def _over_seeds(rows: pd.DataFrame) -> pd.DataFrame:
     """Return a row for each query point, in ascending order of x.
 
-    The column `sd` is the geometric mean over seeds; `lowest` and `highest` are the smallest and largest sd of a seed.
+    The column `sd` is the geometric mean over seeds of the epistemic sd; `lowest` and `highest` are the smallest and
+    largest sd of a seed. `over_draws` is the geometric mean of the sd of epistemic and latent variance together, or NaN
+    where no variance is latent.
     """
+    over_draws = np.sqrt(rows["epistemic_variance"] + rows["latent_variance"])
     rows = rows.assign(sd=np.sqrt(rows["epistemic_variance"]))
     with np.errstate(divide="ignore"):
-        rows = rows.assign(log=np.log(rows["sd"]))
+        rows = rows.assign(log=np.log(rows["sd"]), log_over_draws=np.log(over_draws))
     points = rows.groupby("query_point")
     sds = {"lowest": points["sd"].min(), "sd": np.exp(points["log"].mean()), "highest": points["sd"].max()}
+    latent = points["latent_variance"].max() > 0
+    sds["over_draws"] = np.exp(points["log_over_draws"].mean()).where(latent)
     return pd.DataFrame({"x": points["x"].first(), "region": points["region"].first(), **sds}).sort_values("x")
 
 
 def _limits(sds: Iterable[pd.DataFrame], reference: pd.DataFrame) -> tuple[float, float]:
     """Return the limits of the y axis: all lines and bands, within `REACH` times the range of the reference."""
-    lowest, highest = positive_range(np.concatenate([sd[["lowest", "highest"]] for sd in sds]))
+    lowest, highest = positive_range(np.concatenate([sd[["lowest", "highest", "over_draws"]] for sd in sds], axis=None))
     low, high = positive_range(reference["sd"].to_numpy())
     return max(lowest, low / REACH) / 1.5, min(highest, high * REACH) * 1.5
 
@@ -136,6 +142,8 @@ def _draw_panel(ax: Axes, strip: Axes, method: pd.DataFrame, reference: pd.DataF
         ax.plot(x, np.where(sd > 0, sd, np.nan), color=shade, linewidth=width, label=name)
         if (sd == 0).any():
             strip.plot(x, np.where(sd == 0, 0.0, np.nan), color=shade, linewidth=width, label=name)
+        if table["over_draws"].notna().any():
+            ax.plot(x, table["over_draws"], ":", color=shade, linewidth=width + 0.6, label=f"{name} with latents")
     x, sd = method["x"].to_numpy(), method["sd"].to_numpy()
     below, above = (sd > 0) & (sd < low), sd > high
     mark_leaving(ax, x, below, above, colour)
@@ -143,12 +151,14 @@ def _draw_panel(ax: Axes, strip: Axes, method: pd.DataFrame, reference: pd.DataF
     ax.annotate(note, (0, 1), (0, 5), "axes fraction", "offset points", fontsize=TEXT - 1, color=GREY, in_layout=False)
 
 
-def _legend(reference: str, seeds: int) -> list[Line2D | Patch]:
+def _legend(reference: str, seeds: int, *, latent: bool) -> list[Line2D | Patch]:
+    dotted = Line2D([], [], color=GREY, linestyle=":", linewidth=NARROW + 0.6, label="with latents, noise of the row")
     band = Patch(color=GREY, alpha=BAND_ALPHA, linewidth=0, label="smallest to largest of the seeds")
     return [
         Line2D([], [], color=REFERENCE_COLOUR, linewidth=WIDE, label=f"{reference}, the reference"),
         Line2D([], [], color=GREY, linewidth=NARROW, label="geometric mean over seeds" if seeds > 1 else "the method"),
         *([band] if seeds > 1 else []),
+        *([dotted] if latent else []),
         *region_handles(),
         Line2D(
             [], [], label="training inputs", color=GREY, marker="|", linestyle="", markersize=10, markeredgewidth=1.5

@@ -1,0 +1,89 @@
+"""The three kinds of random hidden units at their default settings: how well they fit, and what shrinks with data."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import pytest
+
+import variational_bnn as vbnn
+
+LECTURE = vbnn.lecture()
+NETWORK = vbnn.Network(input_shape=(1,), output_size=1, likelihood=vbnn.Normal(scale=1.0))
+SEEDS = (0, 1)
+
+
+@functools.cache
+def _fitted(method: str, seed: int, *, more: bool = False) -> Any:
+    return vbnn.METHODS[method].fit(LECTURE.larger_sample if more else LECTURE, NETWORK, seed)
+
+
+def _rmse(posterior: Any) -> float:
+    return float(np.sqrt(np.mean((posterior.predict(LECTURE.x, num_samples=200, seed=0).mean - LECTURE.y) ** 2)))
+
+
+def _audit(posterior: Any) -> vbnn.ElboAudit:
+    """Of standardised rows, on which the model was trained."""
+    x, y = ((rows - rows.mean(0)) / rows.std(0) for rows in (LECTURE.x, LECTURE.y))
+    return vbnn.audit_elbo(posterior.model, x, y)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_latents_between_encoder_and_decoder_fit(seed: int) -> None:
+    """The noise is 1. Stochastic layers that each pay a KL of their own end at an rmse of 2 and a loss of 5.5."""
+    posterior = _fitted("hidden", seed)
+    audit = _audit(posterior)
+    assert _rmse(posterior) <= 1.0
+    assert -audit.elbo <= 2.0
+    assert audit.warnings == ()
+    assert audit.prior_penalty > 0
+    assert posterior.diagnostics.note == ""
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_shared_factors_fit_and_their_variance_shrinks_with_data(seed: int) -> None:
+    """In the posterior of a parameter the variance is about inverse to the number of rows; that of latents is not."""
+    posterior = _fitted("hidden_shared", seed)
+    assert _rmse(posterior) <= 1.2
+    assert _audit(posterior).warnings == ()
+    contractions = {}
+    for method in ("hidden_shared", "hidden"):
+        before, after = (
+            _fitted(method, seed, more=more).predict(LECTURE.x, num_samples=1000, seed=0) for more in (False, True)
+        )
+        contractions[method] = before.variance_over_draws.mean() / after.variance_over_draws.mean()
+    assert contractions["hidden_shared"] > 2.5 > contractions["hidden"]
+
+
+def test_latents_that_ignore_x_are_named() -> None:
+    """With a learned noise level the bound of log p(y) is least where the latents say nothing of x."""
+    network = vbnn.Network(input_shape=(1,), output_size=1, likelihood=vbnn.Normal(scale="learned"), hidden_units=(20,))
+    x = np.linspace(-1, 1, 200)
+    y = x + np.random.default_rng(0).normal(size=200)
+    posterior = vbnn.HiddenVariation(steps=1000).fit(vbnn.Dataset(name="noisy", x=x, y=y), network, 0)
+    assert "latents ignore x" in posterior.diagnostics.note
+    assert "bound of log p(y)" in posterior.diagnostics.note
+    assert np.ptp(posterior.predict(x[:, None], num_samples=2000, seed=0).mean) < 0.5  # Of 2 that y has.
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"latent_size": 0}, "latent_size must be a whole number >= 1, got 0"),
+        ({"decoder_units": (0,)}, "decoder_units must be a whole number >= 1, got 0"),
+        ({"initial_scale": 0.0}, "initial_scale must be > 0, got 0.0"),
+        ({"point_prior": 1}, "point_prior must be True or False, got 1"),
+    ],
+)
+def test_a_setting_out_of_its_range(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        vbnn.HiddenVariation(**settings)
+
+
+def test_settings_of_the_other_kinds_out_of_their_range() -> None:
+    with pytest.raises(ValueError, match="latent_prior_scale must be > 0, got -1"):
+        vbnn.SharedHiddenVariation(latent_prior_scale=-1)
+    with pytest.raises(ValueError, match="num_draws must be a whole number >= 1, got 0"):
+        vbnn.ConditionalHiddenVariation(num_draws=0)

@@ -1,0 +1,164 @@
+"""How each kind of stochastic layer draws a block of B function samples, and how many random numbers one takes.
+
+Most layers draw once for all rows: kernels, masks, factors of units, whole networks. A sample is then one function of
+x, and what samples disagree on is epistemic. Latents are drawn for each row apart, and are noise of the row.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from variational_bnn.base.checks import require
+from variational_bnn.models.backend import layers_of, tf, tf_keras, tfd, tfp
+from variational_bnn.models.latents import ConditionalUnits, NormalUnits
+from variational_bnn.models.shared_units import SharedUnits
+from variational_bnn.models.whole_networks import LinearisedNetwork, RandomNetwork, SampledNetwork
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """B function samples that are drawn together, at the same R rows.
+
+    Attributes:
+        size: Number of samples that noise is drawn for. It does not depend on B, so that fewer samples are the first of
+            many.
+        count: B, a scalar tensor; the first B of the block are computed.
+        seed: Seed `[2]` of the noise, a tensor.
+        start: Number of the first of the R rows among all rows, a scalar tensor: with the seed it decides what is drawn
+            for each row.
+    """
+
+    size: int
+    count: tf.Tensor
+    seed: tf.Tensor
+    start: tf.Tensor
+
+    def by_sample(self, values: tf.Tensor, *sizes: Any) -> tf.Tensor:
+        """Values `[B * R, ...]` as `[B, R, *sizes]`: the rows of each sample."""
+        return tf.reshape(values, [self.count, -1, *sizes])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """How a kind of stochastic layer draws.
+
+    Attributes:
+        draw: `(layer, block, inputs [B * R, ...]) -> outputs [B * R, ...]`.
+        count: `(layer, inputs) -> number of random numbers` of one function sample, of each row if it is `per_row`.
+        per_row: Whether each row has random numbers of its own; otherwise all rows of a sample share them.
+    """
+
+    draw: Callable[[Any, Block, tf.Tensor], tf.Tensor]
+    count: Callable[[Any, tf.Tensor], int]
+    per_row: bool = False
+
+
+def _dense(layer: Any, block: Block, inputs: tf.Tensor) -> tf.Tensor:
+    """Each sample has a kernel and a bias of its own."""
+    kernel_seed, bias_seed = tf.unstack(tf.random.split(block.seed))
+    inputs = tf.convert_to_tensor(inputs, layer.compute_dtype)
+    kernels = layer.kernel_posterior.sample(block.size, seed=kernel_seed)[: block.count]
+    outputs = tf.matmul(block.by_sample(inputs, inputs.shape[-1]), kernels)
+    if layer.bias_posterior is not None:
+        outputs += layer.bias_posterior.sample(block.size, seed=bias_seed)[: block.count, None, :]
+    outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], [layer.units]], 0))
+    return outputs if layer.activation is None else layer.activation(outputs)
+
+
+def _weights(layer: Any, inputs: tf.Tensor) -> int:
+    """The weights and biases that are not point estimates."""
+    numbers = [(layer.kernel_posterior, int(inputs.shape[-1]) * layer.units), (layer.bias_posterior, layer.units)]
+    return sum(number for posterior, number in numbers if not _is_point(posterior))
+
+
+def _is_point(posterior: tfd.Distribution | None) -> bool:
+    """Whether there is nothing random: no bias at all, or a point estimate, as TFP's biases are by default."""
+    q = getattr(posterior, "distribution", posterior)
+    return q is None or isinstance(q, (tfd.Deterministic, tfd.VectorDeterministic))
+
+
+def _factors(layer: SharedUnits, block: Block, inputs: tf.Tensor) -> tf.Tensor:
+    """Each sample has a factor of its own for each unit, which its rows share."""
+    q = layer.posterior().distribution
+    units = inputs.shape[-1]
+    noise = tf.random.stateless_normal([block.size, 1, units], block.seed, dtype=inputs.dtype)[: block.count]
+    return tf.reshape(block.by_sample(inputs, units) * (q.loc + q.scale * noise), tf.shape(inputs))
+
+
+def _latents(distribution: tfd.Distribution, block: Block) -> tf.Tensor:
+    """Latents `[B * R, ..., units]` of normal distributions, drawn for each row and sample apart."""
+    q = distribution.distribution
+    loc, scale = (block.by_sample(values, q.loc.shape[-1]) for values in (q.loc, q.scale))
+    # The rows come first, so that fewer rows are the first of many.
+    shape = [tf.shape(loc)[1], block.size, loc.shape[-1]]
+    seed = tf.random.experimental.stateless_fold_in(block.seed, block.start)
+    noise = tf.random.stateless_normal(shape, seed, dtype=loc.dtype)[:, : block.count]
+    return tf.reshape(loc + scale * tf.transpose(noise, [1, 0, 2]), tf.shape(q.loc))
+
+
+def _units(layer: NormalUnits, block: Block, inputs: tf.Tensor) -> tf.Tensor:
+    """Each sample has latents of its own for each row."""
+    return layer.activation(_latents(layer.posterior(inputs), block))
+
+
+def _conditional_units(layer: ConditionalUnits, block: Block, inputs: tf.Tensor) -> tf.Tensor:
+    """Each sample has latents of its own for each row: one draw of them, not the K draws of training."""
+    return _latents(layer.prior(inputs), block)[..., None, :]
+
+
+def _half_the_inputs(layer: Any, inputs: tf.Tensor) -> int:
+    """The latents, each with a loc and a scale among the inputs."""
+    return int(inputs.shape[-1]) // 2
+
+
+def _dropout(layer: Any, block: Block, inputs: tf.Tensor) -> tf.Tensor:
+    """Each sample has a mask of its own, which its rows share (Gal & Ghahramani 2016, arXiv 1506.02142)."""
+    sizes = tf.unstack(tf.shape(inputs))[1:]
+    shape = [block.size, 1, *_mask_shape(layer, inputs, sizes)]
+    kept = tf.random.stateless_uniform(shape, block.seed, dtype=inputs.dtype)[: block.count] >= layer.rate
+    rows = block.by_sample(inputs, *sizes)
+    return tf.reshape(tf.where(kept, rows / (1 - layer.rate), 0), tf.shape(inputs))
+
+
+def _mask_shape(layer: Any, inputs: tf.Tensor, sizes: Any) -> list[Any]:
+    """Shape of a dropout layer's mask: the sizes of a row, but 1 along axes whose elements are dropped together."""
+    noise_shape = layer.noise_shape or layer._get_noise_shape(inputs) or [None, *sizes]
+    together = [isinstance(size, int) and size == 1 for size in noise_shape[1:]]
+    return [1 if one else size for one, size in zip(together, sizes, strict=True)]
+
+
+def _mask_elements(layer: Any, inputs: tf.Tensor) -> int:
+    """The elements of the mask."""
+    shape = _mask_shape(layer, inputs, inputs.shape[1:])
+    require(None not in shape, f"{layer.name} must have inputs of known shape, got {inputs.shape}")
+    return math.prod(shape) if layer.rate else 0
+
+
+def _network(layer: RandomNetwork, block: Block, inputs: tf.Tensor) -> tf.Tensor:
+    """Each sample has a whole network of its own."""
+    outputs = layer.draw(block.by_sample(inputs, inputs.shape[-1]), block.size, block.seed)
+    return tf.reshape(outputs, [-1, layer.space.num_outputs])
+
+
+DENSE = Rule(draw=_dense, count=_weights)
+
+RULES: dict[type, Rule] = {
+    tfp.layers.DenseReparameterization: DENSE,
+    tfp.layers.DenseFlipout: DENSE,
+    tfp.layers.DenseLocalReparameterization: DENSE,
+    SharedUnits: Rule(draw=_factors, count=lambda layer, inputs: int(inputs.shape[-1])),
+    NormalUnits: Rule(draw=_units, count=_half_the_inputs, per_row=True),
+    ConditionalUnits: Rule(draw=_conditional_units, count=_half_the_inputs, per_row=True),
+    tf_keras.layers.Dropout: Rule(draw=_dropout, count=_mask_elements),
+    SampledNetwork: Rule(draw=_network, count=lambda layer, inputs: 1),
+    LinearisedNetwork: Rule(draw=_network, count=lambda layer, inputs: int(layer.space.size)),
+}
+"""The rule of each kind of layer and of its subclasses. The three estimators share one posterior, and so one rule."""
+
+
+def layers_with_rules(model: tf_keras.Model) -> list[tuple[Any, Rule]]:
+    """The stochastic layers of a model, those of nested models included, each with its rule."""
+    return [(layer, rule) for layer in layers_of(model) for kind, rule in RULES.items() if isinstance(layer, kind)]
