@@ -150,9 +150,12 @@ def dense_layers(kind: str, model: Any, network: Network) -> list[str]:
 
 
 def put_out(
-    kind: str, model: Any, network: Network, x: Array, noise: Noise = no_noise, initial_scale: float = 0.3
+    kind: str, model: Any, network: Network, x: Array, noise: Noise = no_noise, initial_scale: float | None = None
 ) -> tuple[Array, float]:
-    """What the last layer puts out, `[N, P]` or of K draws `[N, K, P]`, and the mean KL of latents."""
+    """What the last layer puts out, `[N, P]` or of K draws `[N, K, P]`, and the mean KL of latents.
+
+    The latents' initial scale is the layer's own unless it is given.
+    """
     h, activation, kl = x.reshape(len(x), -1).astype(np.float64), ACTIVATIONS[network.activation], 0.0
     for name in dense_layers(kind, model, network):
         if kind in ESTIMATORS:
@@ -162,7 +165,7 @@ def put_out(
         h = h @ kernel + bias
         if name == "latent_parameters":
             loc, raw = np.split(h, 2, axis=-1)
-            scale = latent_scale(raw, initial_scale)
+            scale = latent_scale(raw, initial_scale or model.get_layer("latents").get_config()["initial_scale"])
             if kind == "amortized":
                 kl = normal_kl(loc, scale, 1.0).sum(-1).mean()
             else:
@@ -192,7 +195,7 @@ def nll_and_kl(
     num_examples: int,
     *,
     noise: Noise = no_noise,
-    initial_scale: float = 0.3,
+    initial_scale: float | None = None,
     latent_prior_scale: float = 1.0,
 ) -> tuple[Array, float]:
     """Each row's nll `[N]` and the KL per example, by default where every draw is its mean."""

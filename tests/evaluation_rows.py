@@ -16,10 +16,12 @@ Row = dict[str, Any]
 
 MEASURES = (
     "epistemic_variance",
+    "latent_variance",
     "aleatoric_variance",
     "growth_exponent",
     "entropy",
     "mutual_information",
+    "latent_information",
     "train_accuracy",
     "train_rmse",
     "accuracy",
@@ -49,8 +51,9 @@ def run_rows(
     """The rows of a run that succeeded, with two query points in each region."""
     unmeasured = dict.fromkeys(MEASURES, math.nan)
     measured = {"aleatoric_variance": 4.0, "growth_exponent": 0.1 + seed, "fit_seconds": 3.0 + seed}
-    counts = {"parameters": 7, "random_variables": 0, "latent_noise": 0, "query_points": QUERY_POINTS // len(REGIONS)}
-    run = {"dataset": dataset, "method": method, "seed": seed, **unmeasured, **measured, **counts, "status": "ok"}
+    counts = {"parameters": 7, "random_variables": 0, "query_points": QUERY_POINTS // len(REGIONS)}
+    texts = {"likelihood": "", "note": "", "status": "ok"}
+    run = {"dataset": dataset, "method": method, "seed": seed, **unmeasured, **measured, **counts, **texts}
     return [
         {**run, "region": region, "epistemic_variance": variance, **fields}
         for region, variance in zip(REGIONS, variances, strict=True)

@@ -34,7 +34,7 @@ QUANTILES = np.linspace(0.01, 0.99, 15)
 def predictions(
     methods: Sequence[str] = METHODS, *, sd: float = 0.5, seeds: int = 2, outputs: Sequence[str] = ("y",)
 ) -> pd.DataFrame:
-    """Rows whose mean is x + seed and whose epistemic sd is `sd` times the distance; `output` has none."""
+    """Rows whose mean is x + seed and whose epistemic sd is `sd` times the distance; `output` has none, nor latents."""
     return pd.concat(
         [
             pd.DataFrame(
@@ -50,6 +50,7 @@ def predictions(
                     "y": math.nan,
                     "mean": X + seed,
                     "epistemic_variance": 0.0 if method == "output" else (sd * DISTANCE) ** 2,
+                    "latent_variance": 0.0,
                     "aleatoric_variance": 1.0,
                 }
             )
@@ -59,6 +60,13 @@ def predictions(
         ],
         ignore_index=True,
     )
+
+
+def with_latents(rows: pd.DataFrame, share: Any, methods: Sequence[str] = ("hidden",)) -> pd.DataFrame:
+    """The same variance over draws of every row, of which this share is latent in the rows of these methods."""
+    part = np.where(rows["method"].isin(methods), share, 0.0)
+    variance = rows["epistemic_variance"]
+    return rows.assign(epistemic_variance=(1 - part) * variance, latent_variance=part * variance)
 
 
 def reference_predictions(

@@ -58,13 +58,13 @@ def test_compare_prints_the_table_the_verdicts_and_where_everything_is(ran: Any)
     done, out = ran
     assert done.returncode == 0
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["Epistemic", "sd", "on", "lecture,", "20", "training", "rows,", "1", "seed"]
-    for method in ("output", "flipout", "hidden"):
+    assert lines[0].split() == ["Sd", "over", "draws", "on", "lecture,", "20", "training", "rows,", "1", "seed"]
+    for method in ("output", "flipout", "hidden", "hidden_shared"):
         assert any(line.split()[:1] == [method] for line in lines), method
     verdicts = " ".join(done.stdout.split())
     assert "- output: no epistemic variance" in verdicts
     assert re.search(r"- flipout: epistemic variance \S+", verdicts)
-    assert re.search(r"- hidden: .*not uncertainty about parameters", verdicts)
+    assert re.search(r"- hidden: no epistemic variance: .*noise", verdicts)
     figures = [line.removeprefix("figure ") for line in lines if line.startswith("figure ")]
     assert figures == [str(out / f"{name}.png") for name in ("regions", "distance", "bands")]
     assert lines[-1] == f"rows {out / 'results.csv'}"

@@ -33,7 +33,9 @@ def test_moments_are_those_of_the_mixture(kind: str) -> None:
     np.testing.assert_allclose(predictive.variance, second - predictive.mean**2, rtol=1e-6, atol=1e-6)
     np.testing.assert_allclose(predictive.epistemic_variance, np.var(FUNCTIONS, axis=0), rtol=1e-10)
     np.testing.assert_allclose(predictive.aleatoric_variance, noise.mean(axis=0), rtol=1e-13)
-    assert predictive.entropy is None
+    assert (predictive.latent_variance == 0).all()
+    assert predictive.latent_variance.shape == (N, D)
+    assert (predictive.entropy, predictive.latent_information) == (None, None)
 
 
 @pytest.mark.parametrize("kind", NOISE)
@@ -101,6 +103,26 @@ def test_other_units() -> None:
     for tau in (1, 3):
         np.testing.assert_allclose(moved.joint_log_prob(y, tau=tau), direct.joint_log_prob(y, tau=tau), rtol=1e-10)
     np.testing.assert_allclose(moved.sample(seed=1), direct.sample(seed=1), rtol=1e-12)
+
+
+def test_a_predictive_of_ones_own_has_no_latents_unless_they_are_given() -> None:
+    own: dict[str, Any] = {"mean": Y, "epistemic_variance": Y**2, "aleatoric_variance": 2 * Y**2}
+    functions: dict[str, Any] = {"log_likelihood": lambda y, tau: y[:, 0], "sampler": lambda seed: Y[None]}
+    entropies = {"entropy": np.full((N, 1), 1.0), "expected_entropy": np.full((N, 1), 0.25)}
+    plain = Predictive(**own, **functions, **entropies)
+    np.testing.assert_array_equal(plain.latent_variance, np.zeros((N, D)))
+    np.testing.assert_array_equal(plain.latent_information, np.zeros((N, 1)))
+    np.testing.assert_array_equal(plain.variance, 3 * Y**2)
+    np.testing.assert_array_equal(plain.mutual_information, np.full((N, 1), 0.75))
+    latents = {"latent_variance": 4 * Y**2, "latent_information": np.full((N, 1), 0.5)}
+    given = Predictive(**own, **functions, **entropies, **latents)
+    np.testing.assert_array_equal(given.variance_over_draws, 5 * Y**2)
+    np.testing.assert_allclose(given.variance, 7 * Y**2, rtol=1e-14)
+    np.testing.assert_array_equal(given.mutual_information, np.full((N, 1), 0.25))
+    scale = np.array([0.1, 20.0])
+    moved = given.in_units(shift=np.zeros(D), scale=scale)
+    np.testing.assert_allclose(moved.latent_variance, scale**2 * 4 * Y**2, rtol=1e-14)
+    np.testing.assert_allclose(moved.variance, scale**2 * 7 * Y**2, rtol=1e-14)
 
 
 def test_no_noise() -> None:

@@ -141,16 +141,73 @@ def test_growth_is_that_of_query_points_beyond_the_data() -> None:
     assert summarise(results_table(rows))["growth_exponent"].iloc[0] == pytest.approx(1.5)
 
 
-def test_latent_noise_is_the_largest_over_seeds() -> None:
-    rows = [row for seed, noise in enumerate([0, 1, 0]) for row in run_rows("hidden", seed, latent_noise=noise)]
-    summary = summarise(results_table([*rows, *run_rows("output", 0), *failed_rows("hmc", 0, latent_noise=0)]))
-    assert summary["latent_noise"].tolist() == [1, 0, 0]
+def test_the_sd_over_draws_and_its_ratios_are_of_epistemic_and_latent_variance_together() -> None:
+    """Seed 0 has 1, 2 and 9 and seed 1 has 4, 4 and 9 of variance over draws, near, between and beyond."""
+    latent = [(0.25, 0.0, 9.0), (1.0, 4.0, 4.5)]
+    over_draws = np.array([(1.0, 2.0, 9.0), (4.0, 4.0, 9.0)])
+    rows = [
+        {**row, "latent_variance": part}
+        for seed, parts in enumerate(latent)
+        for row, part in zip(run_rows("mine", seed, tuple(over_draws[seed] - parts)), parts, strict=True)
+    ]
+    summary = summarise(results_table(rows)).iloc[0]
+    assert summary[[f"sd_{region}" for region in REGIONS]].tolist() == pytest.approx([2**0.5, 8**0.25, 3.0])
+    assert summary[["between_near", "beyond_near"]].tolist() == pytest.approx([2**0.5, (9 * 9 / 4) ** 0.5])
+    shares = summary[[f"latent_share_{region}" for region in REGIONS]].tolist()
+    assert shares == pytest.approx([(0.25 + 0.25) / 2, (0 + 1) / 2, (1 + 0.5) / 2])
+
+
+def test_a_share_is_0_without_variance_of_the_successful_seeds_and_unknown_if_the_variance_is() -> None:
+    shares = [f"latent_share_{region}" for region in REGIONS]
+    none = run_rows("output", 0, (0.0, 0.0, 0.0), latent_variance=0.0)
+    all_latent = run_rows("hidden", 0, (0.0, 0.0, 0.0), latent_variance=0.5)
+    failed = failed_rows("hidden", 1, latent_variance=0.25, epistemic_variance=0.75)
+    table = summarise(results_table([*none, *all_latent, *failed, *failed_rows("hmc", 0)])).set_index("method")
+    assert table.loc["output", shares].tolist() == [0.0, 0.0, 0.0]
+    assert table.loc["output", "sd_near"] == 0.0
+    assert table.loc["hidden", shares].tolist() == [1.0, 1.0, 1.0]
+    assert table.loc["hidden", "sd_near"] == pytest.approx(0.5**0.5)
+    assert table.loc["hmc", shares].isna().all()
+
+
+def test_the_information_of_the_draw_is_that_of_parameters_and_latents_together() -> None:
+    parts = [(0.03, 0.01), (0.01, 0.03)]
+    rows = [
+        row
+        for seed, (parameters, latents) in enumerate(parts)
+        for row in run_rows("mine", seed, mutual_information=parameters, latent_information=latents)
+    ]
+    summary = summarise(results_table(rows)).iloc[0]
+    assert summary["mutual_information_near"] == pytest.approx(0.04)
+    assert summary["latent_information_share_near"] == pytest.approx((0.25 + 0.75) / 2)
+    none = summarise(results_table(run_rows("output", mutual_information=0.0, latent_information=0.0))).iloc[0]
+    assert (none["mutual_information_near"], none["latent_information_share_near"]) == (0.0, 0.0)
+    assert math.isnan(summarise(results_table(run_rows())).iloc[0]["latent_information_share_near"])
+
+
+def test_likelihood_and_note_are_those_of_the_first_seed_that_has_any() -> None:
+    rows = [
+        *failed_rows("hidden", 0, note="lost"),
+        *run_rows("hidden", 1, likelihood="Normal(scale=1)"),
+        *run_rows("hidden", 2, likelihood="Normal(scale=1)", note="latents ignore x"),
+        *run_rows("output", 0, note="as in the lecture"),
+        *run_rows("output", 1, note="as in the lecture"),
+        *failed_rows("hmc", 0, likelihood="Normal()"),
+    ]
+    table = summarise(results_table(rows)).set_index("method")
+    assert table["note"].to_dict() == {
+        "hidden": "latents ignore x (in 1 of 2 seeds)",
+        "output": "as in the lecture",
+        "hmc": "",
+    }
+    assert table["likelihood"].to_dict() == {"hidden": "Normal(scale=1)", "output": "", "hmc": ""}
 
 
 def test_a_missing_column_is_a_measure_that_is_nan() -> None:
     """Results written before a measure was added are summarised as if it had not been measured; a count is 0."""
-    table = results_table([row for seed in range(2) for row in run_rows("hmc", seed, latent_noise=1, crps=2.0)])
+    run = {"crps": 2.0, "latent_variance": 0.5, "likelihood": "Normal()", "note": "as in the lecture"}
+    table = results_table([row for seed in range(2) for row in run_rows("hmc", seed, **run)])
+    empty = {"parameters": 0, "random_variables": 0, "latent_variance": 0.0, "likelihood": "", "note": ""}
     for column in table.columns.drop(["dataset", "method", "seed", "region", "status"]):
-        unmeasured = 0 if column in ("parameters", "random_variables", "latent_noise") else math.nan
-        expected = summarise(table.assign(**{column: unmeasured}))
+        expected = summarise(table.assign(**{column: empty.get(column, math.nan)}))
         pd.testing.assert_frame_equal(summarise(table.drop(columns=column)), expected)

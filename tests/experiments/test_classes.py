@@ -192,7 +192,7 @@ def test_the_command_prints_the_measures_of_classes(table: Path, tmp_path: Path)
     done = CliRunner().invoke(commands, [str(argument) for argument in arguments])
     assert done.exit_code == 0, done.output
     words = " ".join(done.stdout.split())
-    assert "Epistemic sd of the probabilities on trees, 122 training rows of 3 classes, 2 seeds" in words
+    assert "Sd over draws of the probabilities on trees, 122 training rows of 3 classes, 2 seeds" in words
     assert "Classes: mutual information, in nats method near between beyond entropy accuracy" in words
     assert "log-lik. joint accuracy" in words
     assert (tmp_path / "out" / "entropy.png").exists()

@@ -2,7 +2,8 @@
 
 Every number on the way to them is pinned: initial values, batches, noise, predictions and measures. Where one is to
 change, the file must be written anew, and the change told. The rows of `dropout` are not among them: its training
-masks depended on TensorFlow's global seed then.
+masks depended on TensorFlow's global seed then. Those of the hidden units are of the first version with latents between
+an encoder and a decoder; since then, latents are drawn for each row, in autoencoders too.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from variational_bnn.methods import METHODS
 from variational_bnn.methods.autoencoders import Autoencoder
 
 BEFORE = pd.read_csv(Path(__file__).with_name("rows_before.csv"), keep_default_na=False)
-FEW_STEPS = ("output", "flipout", "hidden", "ensemble")
+FEW_STEPS = ("output", "flipout", "hidden", "hidden_shared", "hidden_conditional", "ensemble")
 NOT_TRAINED = ("linear", "prior")
 
 

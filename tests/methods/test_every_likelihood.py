@@ -25,6 +25,7 @@ LIKELIHOODS: dict[str, tuple[Likelihood, dict[str, Any]]] = {
 }
 NOT_SUPPORTED = {("linear", name) for name in LIKELIHOODS} | {("laplace", "MixtureNormal")}
 POINTS = ("deterministic", "output")
+LATENTS = ("hidden", "hidden_conditional")
 
 
 @pytest.mark.parametrize("name", LIKELIHOODS)
@@ -51,9 +52,11 @@ def test_every_method_has_rows_by_every_likelihood(method: str, name: str) -> No
     assert found.draws["d", method, 0]["functions"].shape == (20, 600, len(dataset.output_names))
     discrete = name != "MixtureNormal"
     for row in found.results.itertuples():
-        assert (row.epistemic_variance == 0) == (method in POINTS)
+        assert (row.epistemic_variance > 0) == (method not in (*POINTS, *LATENTS))
+        assert (row.latent_variance > 0) == (method in LATENTS)
         assert row.aleatoric_variance > 0
         assert np.isnan([row.entropy, row.mutual_information, row.train_accuracy]).all() == (not discrete)
         if discrete:
-            assert (row.mutual_information == 0) == (method in POINTS)
-            assert 0 <= row.mutual_information < row.entropy < np.log(3)
+            assert (row.mutual_information > 0) == (method not in (*POINTS, *LATENTS))
+            assert (row.latent_information > 0) == (method in LATENTS)
+            assert row.mutual_information + row.latent_information < row.entropy < np.log(3)

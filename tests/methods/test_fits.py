@@ -22,6 +22,8 @@ LINE = dataclasses.replace(NETWORK, hidden_units=())
 NOT_TRAINED = ("metropolis", "hmc", "linear", "prior")  # They take no gradient steps, whose rate may be too high.
 NOT_RANDOM = ("linear", "prior")  # Their fit is the same from every seed.
 
+NEED_UNITS = ("hidden", "hidden_shared", "hidden_conditional", "dropout")
+
 everywhere = pytest.mark.parametrize("name", METHODS)
 
 
@@ -45,7 +47,7 @@ def _short(name: str, **settings: Any) -> Any:
 def _after_a_short_fit(name: str, dataset: vbnn.Dataset, seed: int) -> Any:
     """Some function samples, or of `hmc`, whose chains are too short to be a posterior, the whole trace."""
     if name != "hmc":
-        network = NETWORK if name in ("hidden", "dropout") else LINE
+        network = NETWORK if name in NEED_UNITS else LINE
         return _short(name).fit(dataset, network, seed).sample_functions(X, num_samples=4, seed=1)
     expected = r"^not converged: R-hat .* \(must be at most 1.01\), effective sample size .* \(must be at least 400\)"
     with pytest.raises(vbnn.FitError, match=expected) as raised:
@@ -64,7 +66,7 @@ def test_the_same_seed_and_training_rows_give_the_same_posterior(name: str) -> N
     assert np.isclose(first, other, rtol=1e-7).all() == (name in NOT_RANDOM)
 
 
-@pytest.mark.parametrize("name", ["flipout", "hidden", "dropout"])
+@pytest.mark.parametrize("name", ["flipout", "hidden", "hidden_shared", "dropout"])
 def test_the_units_of_the_data_do_not_matter(name: str) -> None:
     """Inputs and targets in other units give the same posterior in those units."""
     other = vbnn.Dataset(name="made", x=X * [3.0, 1e-3] + [5.0, 2.0], y=7.0 + 0.25 * Y)
@@ -74,6 +76,7 @@ def test_the_units_of_the_data_do_not_matter(name: str) -> None:
     second = method.fit(other, network, 0).predict(other.x, num_samples=30, seed=0)
     np.testing.assert_allclose(second.mean, 7.0 + 0.25 * first.mean, rtol=1e-3)
     np.testing.assert_allclose(second.epistemic_variance, first.epistemic_variance / 16, rtol=2e-2)
+    np.testing.assert_allclose(second.latent_variance, first.latent_variance / 16, rtol=2e-2)
     np.testing.assert_allclose(second.log_prob(other.y), first.log_prob(Y) + np.log(4), atol=0.1)
 
 
@@ -96,7 +99,7 @@ def test_a_network_of_other_sizes_raises(name: str) -> None:
         METHODS[name].fit(DATASET, network, 0)
 
 
-@pytest.mark.parametrize("name", ["hidden", "dropout"])
+@pytest.mark.parametrize("name", NEED_UNITS)
 def test_a_network_without_hidden_units_is_not_supported(name: str) -> None:
     expected = "it needs hidden units, got hidden_units=()"
     assert METHODS[name].supports(DATASET, LINE) == expected
@@ -132,6 +135,11 @@ WRONG_SETTINGS = {
     "standardise": (1, "standardise must be True or False, got 1"),
     "initial_scale": (-1.0, "initial_scale must be > 0, got -1.0"),
     "kl_weight": (-0.5, "kl_weight must be >= 0, got -0.5"),
+    "point_prior": (None, "point_prior must be True or False, got None"),
+    "latent_size": (0, "latent_size must be a whole number >= 1, got 0"),
+    "decoder_units": (7, "decoder_units must be a tuple of whole numbers, got 7"),
+    "latent_prior_scale": (0.0, "latent_prior_scale must be > 0, got 0.0"),
+    "num_draws": (0, "num_draws must be a whole number >= 1, got 0"),
     "rate": (1.0, "rate must be > 0 and < 1, got 1.0"),
     "members": (0, "members must be a whole number >= 1, got 0"),
     "chains": (0, "chains must be a whole number >= 1, got 0"),

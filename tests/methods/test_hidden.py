@@ -66,24 +66,3 @@ def test_latents_that_ignore_x_are_named() -> None:
     assert "latents ignore x" in posterior.diagnostics.note
     assert "bound of log p(y)" in posterior.diagnostics.note
     assert np.ptp(posterior.predict(x[:, None], num_samples=2000, seed=0).mean) < 0.5  # Of 2 that y has.
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"latent_size": 0}, "latent_size must be a whole number >= 1, got 0"),
-        ({"decoder_units": (0,)}, "decoder_units must be a whole number >= 1, got 0"),
-        ({"initial_scale": 0.0}, "initial_scale must be > 0, got 0.0"),
-        ({"point_prior": 1}, "point_prior must be True or False, got 1"),
-    ],
-)
-def test_a_setting_out_of_its_range(settings: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        vbnn.HiddenVariation(**settings)
-
-
-def test_settings_of_the_other_kinds_out_of_their_range() -> None:
-    with pytest.raises(ValueError, match="latent_prior_scale must be > 0, got -1"):
-        vbnn.SharedHiddenVariation(latent_prior_scale=-1)
-    with pytest.raises(ValueError, match="num_draws must be a whole number >= 1, got 0"):
-        vbnn.ConditionalHiddenVariation(num_draws=0)

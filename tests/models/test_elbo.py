@@ -63,8 +63,13 @@ def test_evaluate_agrees_with_numpy_for_every_batch_size(case: Case, batch_size:
     assert logs["nll"] != pytest.approx(turned.mean(), rel=2 * REL), "other targets have another density"
 
 
-@pytest.mark.parametrize("name", ["heteroscedastic", "mixture", "bernoulli", "categorical"])
-@pytest.mark.parametrize("kind", by_hand.KINDS)
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        *((kind, "heteroscedastic") for kind in by_hand.KINDS),
+        *zip(("flipout", "amortized", "conditional"), ("mixture", "bernoulli", "categorical"), strict=True),
+    ],
+)
 def test_fit_shows_the_same_numbers_and_sample_weights_multiply_the_nll(kind: str, name: str) -> None:
     _, network, model, y = _case(kind, name)
     weights = np.arange(N) / 5

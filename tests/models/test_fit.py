@@ -51,14 +51,29 @@ def _table(history: Any) -> np.ndarray:
     return np.array([history.history[name] for name in ("loss", "nll", "kl")])
 
 
+def _terms(kind: str) -> list[str]:
+    """The terms of the loss of a kind."""
+    return ["nll", "kl", *(["prior_penalty"] if kind in by_hand.POINT else [])]
+
+
 def _steps(model: Any) -> int:
     """How many batches the model has drawn for."""
-    return int(model.get_layer("parameters").draws.numpy())
+    return next(int(layer.draws.numpy()) for layer in model.layers if hasattr(layer, "draws"))
 
 
-@pytest.mark.parametrize(("unknown", "epochs"), [(_from_generator, 2), (_filtered, 2), (_rows, 1)])
-def test_batches_of_unknown_number_train_as_those_of_known_number_do(unknown: Callable[[], Any], epochs: int) -> None:
-    model, reference = _model(), _model()  # At the end Adam would count one step more.
+@pytest.mark.parametrize(
+    ("unknown", "epochs", "kind"),
+    [
+        (_from_generator, 2, "flipout"),
+        (_rows, 1, "flipout"),
+        (_filtered, 2, "flipout"),
+        *((_filtered, 1, kind) for kind in by_hand.HIDDEN),
+    ],
+)
+def test_batches_of_unknown_number_train_as_those_of_known_number_do(
+    unknown: Callable[[], Any], epochs: int, kind: str
+) -> None:
+    model, reference = _model(kind), _model(kind)  # At the end Adam would count one step more.
     expected = reference.fit(_known(), epochs=epochs, verbose=0)
     history = model.fit(unknown(), epochs=epochs, verbose=0)
     assert _steps(model) == _steps(reference) == epochs * BATCHES
@@ -118,10 +133,12 @@ def test_eager_execution_gives_the_same_numbers() -> None:
     np.testing.assert_allclose(eager, graph, rtol=1e-4)
 
 
-def test_early_stopping_stops_at_what_validation_shows() -> None:
+@pytest.mark.parametrize("kind", ["flipout", "output", *by_hand.HIDDEN])
+def test_early_stopping_stops_at_what_validation_shows(kind: str) -> None:
     stop = tf_keras.callbacks.EarlyStopping("val_nll", patience=1, min_delta=1e9, restore_best_weights=True)
-    logs = _model().fit(X, Y, epochs=50, validation_split=0.25, verbose=0, callbacks=[stop]).history
-    assert set(logs) == {"loss", "nll", "kl", "val_loss", "val_nll", "val_kl"}
+    logs = _model(kind).fit(X, Y, epochs=50, validation_split=0.25, verbose=0, callbacks=[stop]).history
+    names = ["loss", *_terms(kind)]
+    assert set(logs) == {*names, *(f"val_{name}" for name in names)}
     assert len(logs["loss"]) == 2
 
 
@@ -194,13 +211,13 @@ def test_fit_runs_many_batches_a_call_unless_compile_asks_for_a_number() -> None
         assert counter.count == calls
 
 
-@pytest.mark.parametrize("kind", ["output", "flipout", "hidden"])
+@pytest.mark.parametrize("kind", by_hand.KINDS)
 def test_single_batches_train_test_and_predict_before_and_after_fit(kind: str) -> None:
     model = _model(kind)
     for _ in range(2):
         trained, tested = (f(X, Y, return_dict=True) for f in (model.train_on_batch, model.test_on_batch))
         for logs in (trained, tested):
-            assert logs["loss"] == pytest.approx(logs["nll"] + logs["kl"], rel=1e-6)
+            assert logs["loss"] == pytest.approx(sum(logs[name] for name in _terms(kind)), rel=1e-6)
         assert model.predict_on_batch(X).shape == Y.shape
         assert model.predict((X[i : i + 6] for i in range(0, 36, 6)), verbose=0).shape == Y.shape
         model.fit(X, Y, epochs=2, verbose=0)
@@ -282,5 +299,6 @@ def test_sample_weights_of_either_shape_weigh_alike() -> None:
     model, weights = _model("output"), np.random.default_rng(0).uniform(size=len(X)).astype(np.float32)
     rows, table = (model.evaluate(X, Y, sample_weight=w, verbose=0) for w in (weights, weights[:, None]))
     assert rows == pytest.approx(table, rel=1e-6)
-    assert rows[0] == pytest.approx(rows[1], rel=1e-6)
+    loss, nll, _, penalty = rows
+    assert loss == pytest.approx(nll + penalty, rel=1e-6), "no row weighs on the penalty"
     assert model.evaluate(X, Y, verbose=0)[1] != pytest.approx(rows[1], rel=1e-2)

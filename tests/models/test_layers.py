@@ -11,7 +11,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 import tf_keras
 
-from variational_bnn.models.latents import NormalUnits
+from variational_bnn.models.latents import ConditionalUnits, NormalUnits
 from variational_bnn.models.losses import variational_layers
 from variational_bnn.models.mean_field import (
     DenseFlipout,
@@ -19,6 +19,7 @@ from variational_bnn.models.mean_field import (
     DenseReparameterization,
     MeanFieldDense,
 )
+from variational_bnn.models.shared_units import SharedUnits
 from variational_bnn.models.stochastic import softplus_inverse
 
 LAYERS = (DenseReparameterization, DenseFlipout, DenseLocalReparameterization)
@@ -194,6 +195,60 @@ def test_normal_units_have_the_distribution_that_their_inputs_say() -> None:
 def test_normal_units_apply_their_activation_after_the_draw() -> None:
     inputs = RNG.normal(size=(50, 8)).astype(np.float32)
     np.testing.assert_allclose(NormalUnits("relu", seed=1)(inputs), tf.nn.relu(NormalUnits(seed=1)(inputs)))
+
+
+def test_shared_factors_of_each_row_have_the_distribution_of_the_posterior_in_training() -> None:
+    """Each row draws its own: those of equal rows are uncorrelated. The KL is zero where the posterior is the prior."""
+    units = SharedUnits(20, prior_scale=0.7, initial_scale=1.0, kl_weight=0.5, seed=0)
+    x = np.tile(np.array([[2.0, -1.0, 0.5]], np.float32), (20000, 1))
+    units(x)
+    assert float(units.units_kl()) == pytest.approx(0.0, abs=1e-6)
+    loc, raw = np.array([0.4, 1.0, -0.3]), np.array([-1.0, 0.2, 0.5])
+    units.loc.assign(loc)
+    units.raw_scale.assign(raw)
+    factors, scale = (units(x) / x).numpy().astype(np.float64), by_hand.POSTERIOR_FLOOR + by_hand.softplus(raw)
+    assert (np.abs(factors.mean(0) - loc) < 4.5 * scale / np.sqrt(len(x))).all()
+    assert (np.abs(factors.var(0) / scale**2 - 1) < 4.5 * np.sqrt(2 / len(x))).all()
+    correlations = np.corrcoef(factors[::2].T, factors[1::2].T)[np.triu_indices(6, 1)]
+    assert (np.abs(correlations) < 4.5 / np.sqrt(len(x) / 2)).all(), "of units and of rows"
+    kl = by_hand.normal_kl(loc - 1.0, scale, 0.7).sum()
+    assert float(units.units_kl()) == pytest.approx(kl, rel=1e-5)
+    assert float(units.kl) == pytest.approx(kl / 20, rel=1e-5)
+    assert float(units.losses[0]) == pytest.approx(0.5 * kl / 20, rel=1e-5)
+
+
+def test_conditional_units_draw_independently_from_the_prior_that_their_inputs_say() -> None:
+    row = np.array([[0.3, -1.0, 0.5, -2.0]], np.float32)
+    units = ConditionalUnits(num_draws=3, initial_scale=0.4, seed=0)
+    z = units(np.repeat(row, 20000, axis=0)).numpy().astype(np.float64)
+    assert z.shape == (20000, 3, 2)
+    loc, scale = row[0, :2], by_hand.latent_scale(row[0, 2:], 0.4)
+    assert (np.abs(z.mean(0) - loc) < 4.5 * scale / np.sqrt(len(z))).all()
+    assert (np.abs(z.var(0) / scale**2 - 1) < 4.5 * np.sqrt(2 / len(z))).all()
+    flat = z.reshape(10000, 12)  # Two rows, three draws, two units.
+    assert (np.abs(np.corrcoef(flat.T)[np.triu_indices(12, 1)]) < 4.5 / np.sqrt(len(flat))).all()
+    assert units.losses == []
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: SharedUnits(0), "num_examples must be a whole number >= 1, got 0"),
+        (lambda: SharedUnits(2.5), r"num_examples must be a whole number >= 1, got 2\.5"),
+        (lambda: SharedUnits(10, prior_scale=0.0), r"prior_scale must be > 0, got 0\.0"),
+        (lambda: SharedUnits(10, initial_scale=-1.0), r"initial_scale must be > 0, got -1\.0"),
+        (lambda: SharedUnits(10, kl_weight=-0.1), r"kl_weight must be >= 0, got -0\.1"),
+        (lambda: ConditionalUnits(0), "num_draws must be a whole number >= 1, got 0"),
+        (lambda: ConditionalUnits(2.0), r"num_draws must be a whole number >= 1, got 2\.0"),
+        (lambda: ConditionalUnits(initial_scale=np.nan), "initial_scale must be > 0, got nan"),
+        (lambda: NormalUnits(initial_scale=0.0), r"initial_scale must be > 0, got 0\.0"),
+        (lambda: NormalUnits(kl_weight=-1), "kl_weight must be >= 0, got -1"),
+    ],
+)
+def test_bad_arguments_of_random_units_raise_an_error_of_one_line(call: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        call()
+    assert "\n" not in str(caught.value)
 
 
 def test_variational_layers_are_found_in_nested_models() -> None:

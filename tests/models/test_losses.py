@@ -92,24 +92,28 @@ def test_the_kl_can_be_read_after_fit_where_the_models_own_losses_cannot() -> No
     assert 0 < total < kl * 1.5
 
 
-def test_annealing_runs_from_start_to_end_and_stays() -> None:
-    model = _model("hidden")
+@pytest.mark.parametrize("kind", ["amortized", "shared", "flipout"])
+def test_annealing_runs_from_start_to_end_and_stays(kind: str) -> None:
+    model = _model(kind)
     callback = KLAnnealing(4, start=0.5, end=2.5)
     callback.set_model(model)
     weights = []
     for epoch in range(6):
         callback.on_epoch_begin(epoch)
         weights.append([float(layer.kl_weight.numpy()) for layer in variational_layers(model)])
-    np.testing.assert_allclose(weights, np.array([[0.5, 1.0, 1.5, 2.0, 2.5, 2.5]]).T)
+    expected = np.array([[0.5, 1.0, 1.5, 2.0, 2.5, 2.5]]).T
+    np.testing.assert_allclose(weights, np.broadcast_to(expected, (6, {"flipout": 2}.get(kind, 1))))
 
 
 def test_without_annealing_the_weight_of_the_kl_is_1() -> None:
     assert [float(layer.kl_weight.numpy()) for layer in variational_layers(_model("flipout"))] == [1.0, 1.0]
 
 
-def test_annealing_needs_a_model_with_a_kl() -> None:
-    with pytest.raises(ValueError, match="the model of KLAnnealing must have a stochastic layer"):
-        _model("output").fit(X, Y, verbose=0, callbacks=[KLAnnealing(2)])
+@pytest.mark.parametrize("kind", by_hand.WITHOUT_KL)
+def test_annealing_needs_a_model_with_a_kl(kind: str) -> None:
+    message = "^the model of KLAnnealing must have a layer of variational_bnn with a KL, got none$"
+    with pytest.raises(ValueError, match=message):
+        _model(kind).fit(X, Y, verbose=0, callbacks=[KLAnnealing(2)])
 
 
 @pytest.mark.parametrize(

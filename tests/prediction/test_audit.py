@@ -8,12 +8,15 @@ import by_hand
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 import tf_keras
 
 from variational_bnn.base import Network
 from variational_bnn.models.likelihoods import Normal
 from variational_bnn.models.losses import KLAnnealing, negative_log_likelihood
+from variational_bnn.models.point_prior import NormalPrior
 from variational_bnn.prediction.audit import ElboAudit, audit_elbo
+from variational_bnn.prediction.predict import sample_functions
 
 N = 40
 RNG = np.random.default_rng(1)
@@ -22,17 +25,24 @@ NETWORK = Network(input_shape=(3,), output_size=2, hidden_units=(4,), activation
 FEW = {"num_samples": 5}
 
 
-@pytest.mark.parametrize("kind", by_hand.KINDS)
-def test_the_models_of_this_package_have_the_right_kl_and_no_warning(kind: str) -> None:
-    model = by_hand.build(kind, NETWORK, N)
+@pytest.mark.parametrize(
+    ("kind", "point_prior"), [*((kind, True) for kind in by_hand.KINDS), *((kind, False) for kind in by_hand.HIDDEN)]
+)
+def test_the_models_of_this_package_have_the_right_kl_and_no_warning(kind: str, point_prior: bool) -> None:
+    settings = {"initial_scale": 0.3} if kind in by_hand.HIDDEN else {}
+    model = by_hand.build(kind, NETWORK, N, **settings, **({} if point_prior else {"point_prior": False}))
     by_hand.widen(model)
     audit = audit_elbo(model, X, Y, **FEW)
-    _, kl = by_hand.nll_and_kl(kind, model, NETWORK, X, Y, N)
+    _, kl = by_hand.nll_and_kl(kind, model, NETWORK, X, Y, N, **settings)
     assert audit.kl == pytest.approx(kl, rel=1e-5)
     assert audit.penalty == pytest.approx(kl, rel=1e-5)
     assert audit.temperature == pytest.approx(1.0)
-    penalty = by_hand.prior_penalty(kind, model, NETWORK, N) if kind in by_hand.POINT else 0.0
+    has_penalty = kind in by_hand.POINT and point_prior
+    penalty = by_hand.prior_penalty(kind, model, NETWORK, N) if has_penalty else 0.0
     assert audit.prior_penalty == pytest.approx(penalty, rel=1e-5)
+    assert ("prior penalty of the point weights" in str(audit)) == has_penalty
+    expected = {"output": set(), "conditional": set(), "shared": {"units"}, "amortized": {"latents"}}
+    assert {layer.kind for layer in audit.layers} == expected.get(kind, {"weights"})
     assert audit.other == pytest.approx(0.0, abs=1e-6)
     assert audit.elbo == -(audit.nll + audit.kl)
     assert audit.warnings == ()
@@ -58,6 +68,36 @@ def test_the_nll_of_a_linear_layer_with_known_noise_is_the_closed_form(kind: str
     assert abs(audit.nll - without_spread) > 20 * one_draw / np.sqrt(samples)  # The means alone would not do.
 
 
+def test_the_nll_of_conditional_latents_is_what_training_shows() -> None:
+    """The mean of 200 evaluations of the bound with 3 draws; with one draw it would be larger."""
+    network, evaluations = dataclasses.replace(NETWORK, likelihood=Normal(scale=0.5)), 200
+    model = by_hand.build("conditional", network, N, num_draws=3, initial_scale=1.0)
+    by_hand.widen(model)
+    model.compile(loss=negative_log_likelihood)
+    x, y = (np.tile(values, (evaluations, 1)).astype(np.float32) for values in (X, Y))
+    shown = model.evaluate(x, y, batch_size=len(x), verbose=0, return_dict=True)["nll"]
+    spread = -model(x).log_prob(y).numpy().astype(np.float64).reshape(evaluations, N).mean(axis=1)
+    error = spread.std() * np.sqrt(2 / evaluations)
+    assert abs(audit_elbo(model, X, Y, num_samples=evaluations).nll - shown) < 4.5 * error
+    functions = sample_functions(model, X, num_samples=evaluations).astype(np.float64)
+    of_one_draw = by_hand.normal_nll(Y, functions, np.array(0.5)).mean()
+    assert of_one_draw - shown > 10 * error
+
+
+def test_weight_decay_of_a_users_layer_is_not_a_prior_penalty() -> None:
+    prior = NormalPrior(2.0, N, scale_by_fan_in=True)
+    hidden = tf_keras.layers.Dense(4, kernel_regularizer=tf_keras.regularizers.L2(0.01))
+    dense = tf_keras.layers.Dense(4, kernel_regularizer=prior, bias_regularizer=NormalPrior(0.5, N))
+    model = tf_keras.Sequential([tf_keras.Input((3,)), hidden, dense, tfp.layers.IndependentNormal(2)])
+    by_hand.widen(model)
+    audit = audit_elbo(model, X, Y, **FEW)
+    kernel, bias = (v.numpy().astype(np.float64) for v in dense.trainable_variables)
+    penalty = (4 * (kernel**2).sum() / (2 * 2.0**2) + (bias**2).sum() / (2 * 0.5**2)) / N
+    assert audit.prior_penalty == pytest.approx(penalty, rel=1e-5)
+    assert audit.other == pytest.approx(0.01 * (hidden.kernel.numpy() ** 2).sum(), rel=1e-5)
+    assert (audit.kl, audit.warnings) == (0.0, ())
+
+
 @pytest.mark.parametrize("kind", ["flipout", "shared", "amortized"])
 def test_halfway_through_annealing_and_after_fit_the_temperature_is_the_weight(kind: str) -> None:
     model = by_hand.build(kind, NETWORK, N)
@@ -72,11 +112,12 @@ def test_halfway_through_annealing_and_after_fit_the_temperature_is_the_weight(k
     assert audit.warnings == ()
 
 
+@pytest.mark.parametrize(("kind", "layers"), [("flipout", 2), ("shared", 1)])
 @pytest.mark.parametrize(("built_for", "named"), [(N // 4, "weight 4, not 1"), (1, "full KL: 40 times too strong")])
-def test_a_wrong_number_of_examples_is_noticed(built_for: int, named: str) -> None:
-    audit = audit_elbo(by_hand.build("flipout", NETWORK, built_for), X, Y, **FEW)
+def test_a_wrong_number_of_examples_is_noticed(kind: str, layers: int, built_for: int, named: str) -> None:
+    audit = audit_elbo(by_hand.build(kind, NETWORK, built_for), X, Y, **FEW)
     assert audit.temperature == pytest.approx(N / built_for, rel=1e-5)
-    assert len(audit.warnings) == len(audit.layers) == 2
+    assert len(audit.warnings) == len(audit.layers) == layers
     assert all(named in line for line in audit.warnings)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
+from line_with_latents import line_with_latents
 
 from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Dataset, Network
 from variational_bnn.datasets import lecture
@@ -99,6 +100,32 @@ def test_the_summary_has_a_line_for_each_region_and_one_for_the_ratios() -> None
         re.search(r"epistemic sd 0\.\d+, latent sd 0, aleatoric sd 0\.5, \d+ query points$", line) for line in regions
     )
     assert re.fullmatch(r"epistemic variance between/near \S+, beyond/near \S+; beyond, sd ~ distance\^0\.\d+", ratios)
+
+
+def test_noise_of_rows_is_reported_apart_and_neither_grows_nor_counts_in_ratios() -> None:
+    """y = w x + z: Var = s^2 x^2 + t^2, of which the first part grows with x and the second does not."""
+    latent_sd, near, far = 40.0, np.linspace(10, 20, 20), np.geomspace(50, 500, 40)
+    regions = np.repeat([NEAR, BEYOND], [20, 40])
+    held_out = {"x_test": np.r_[near, far], "y_test": np.zeros(60), "test_regions": regions}
+    dataset = dataclasses.replace(lecture(), **held_out)
+    model = line_with_latents(latent_sd=latent_sd, slope_sd=3.0)
+    report = measure_epistemic_variance(model, dataset, num_samples=SAMPLES)
+    assert report.latent_variance == pytest.approx(dict.fromkeys([NEAR, BEYOND], latent_sd**2), rel=RELATIVE_ERROR)
+    expected = (far**2).mean() / (near**2).mean()
+    assert report.beyond_near == pytest.approx(expected, rel=8 * RELATIVE_ERROR)
+    over_draws = {r: report.epistemic_variance[r] + report.latent_variance[r] for r in (NEAR, BEYOND)}
+    assert over_draws[BEYOND] / over_draws[NEAR] < 0.6 * expected, "the control: of both parts it is another ratio"
+    assert report.growth_exponent == pytest.approx(1.0, abs=0.02)
+    assert re.search(r"near +epistemic sd 4\d\.\d+, latent sd (39|40)\.\d+, aleatoric sd 0\.4, 20 ", str(report))
+
+
+def test_a_model_of_latents_alone_has_no_epistemic_variance() -> None:
+    model = by_hand.build("amortized", dataclasses.replace(LINEAR, hidden_units=(5,)), 20)
+    report = measure_epistemic_variance(model, lecture(), num_samples=10)
+    assert report.epistemic_variance == dict.fromkeys(REGIONS, 0.0)
+    assert all(variance > 0 for variance in report.latent_variance.values())
+    assert np.isnan([report.between_near, report.beyond_near, report.growth_exponent]).all()
+    assert str(report).splitlines()[-1] == "no epistemic variance in any region"
 
 
 def test_any_keras_model_can_be_measured() -> None:

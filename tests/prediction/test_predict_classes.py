@@ -89,6 +89,8 @@ def _check(
     information, variance = parts.pop(source)
     np.testing.assert_allclose(information, _entropy(mean, classes) - expected, atol=1e-6)
     np.testing.assert_allclose(variance, p.var(0), rtol=1e-4, atol=1e-9)
+    sources = predictive.mutual_information, predictive.latent_information, predictive.expected_entropy
+    np.testing.assert_allclose(sum(sources), predictive.entropy, rtol=1e-12)
     [others] = parts.values()
     assert all((other == 0).all() for other in others)
     np.testing.assert_allclose(predictive.aleatoric_variance, (p * (1 - p)).mean(0), rtol=1e-4)

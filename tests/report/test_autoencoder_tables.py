@@ -68,6 +68,7 @@ def test_each_table_has_its_values() -> None:
     assert _row(away) == ["vae", "0.02", "0.03", "1.5", "0.125", "0.375"]
     assert sum("[1.25, 1.75]" in line for line in away) == 1
     assert all(f"{word}:" in LEGEND for word in ("-ELBO", "IW", "rmse", "neighbours", "confused", "pred. sd", "ratio"))
+    assert "pred. sd: the sd of a pixel over draws of weights and latents together" in LEGEND
 
 
 def test_tables_fit_a_screen_of_eighty_columns() -> None:
@@ -90,10 +91,15 @@ def test_columns_may_be_missing() -> None:
     ("others", "caveat"),
     [
         ({"kl_latents": math.nan, "kl_weights": 3.0}, ""),
-        ({}, "; its draws differ by noise of the network's units, which is not uncertainty about parameters"),
+        (
+            {},
+            "; its draws differ by latents of each image alone, which is noise of the image and not uncertainty about "
+            "weights",
+        ),
         (
             {"kl_weights": 3.0},
-            "; its draws differ by noise of the network's units as well as by uncertainty about weights",
+            "; its draws differ by latents of each image, which is noise of the image, as well as by uncertainty about "
+            "weights",
         ),
     ],
     ids=["weights", "latents", "both"],

@@ -2,63 +2,24 @@
 
 from __future__ import annotations
 
-import io
 import math
 
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 from scipy import stats
+from table_parts import lines_of, printed, summary_of
 
 from variational_bnn.base import REGIONS
-from variational_bnn.evaluation.summary import summarise
-from variational_bnn.report.tables import failures, legend, short, tables, verdicts
-
-
-def _summary(runs: dict[tuple[str, int], tuple[float, ...] | str], **measures: float) -> pd.DataFrame:
-    """The summary of runs, each with its epistemic variances near, between and beyond, or its failure."""
-    rows: list[dict[str, object]] = []
-    for (method, seed), variances in runs.items():
-        for i, region in enumerate(REGIONS):
-            row = {"dataset": "d", "method": method, "seed": seed, "region": region, "fit_seconds": 2.5}
-            if isinstance(variances, str):
-                rows.append({**row, "status": variances})
-            elif i < len(variances):
-                known = {
-                    "aleatoric_variance": 9.0,
-                    "train_rmse": 1.25,
-                    "parameters": 7,
-                    "random_variables": 0,
-                    **measures,
-                }
-                rows.append({**row, "epistemic_variance": variances[i], "status": "ok", **known})
-    return summarise(pd.DataFrame(rows))
-
-
-def _lines(table: list[str], name: str) -> list[list[str]]:
-    """The words of a method's lines in a printed table."""
-    return [line.split() for line in table if line.strip().startswith(f"{name} ")]
-
-
-def _printed(
-    summary: pd.DataFrame, about: str = "data", reference: str | None = None, width: int = 150
-) -> list[list[str]]:
-    """The lines of each table."""
-    printed = []
-    for table in tables(summary, about, reference):
-        console = Console(width=width, file=io.StringIO())
-        console.print(table)
-        printed.append(console.file.getvalue().splitlines())
-    return printed
-
+from variational_bnn.report.cells import short
+from variational_bnn.report.tables import failures, legend, verdicts
 
 TWO = {("flipout", 0): (1.0, 0.25, 16.0), ("flipout", 1): (4.0, 1.0, 25.0)}
 
 
 def test_the_table_holds_geometric_means_of_the_sds_and_their_intervals() -> None:
-    text, _ = _printed(_summary(TWO))
-    assert text[0].strip() == "Epistemic sd on data"
+    text, _ = printed(summary_of(TWO))
+    assert text[0].strip() == "Sd over draws on data"
     heading = next(line for line in text if "method" in line)
     assert heading.split() == ["method", *REGIONS, "noise", "rmse"]
     row = next(line for line in text if "flipout" in line)
@@ -71,7 +32,7 @@ def test_the_table_holds_geometric_means_of_the_sds_and_their_intervals() -> Non
 
 
 def test_the_verdict_holds_ratios_of_the_variances_and_their_intervals() -> None:
-    (line,) = verdicts(_summary(TWO))
+    (line,) = verdicts(summary_of(TWO))
     ratios = {"between": [0.25, 0.25], "beyond": [16.0, 6.25]}
     logs = np.log(ratios["beyond"])
     half = stats.t.ppf(0.975, 1) * logs.std(ddof=1) / math.sqrt(2)
@@ -83,37 +44,26 @@ def test_the_verdict_holds_ratios_of_the_variances_and_their_intervals() -> None
 
 
 def test_one_seed_has_no_interval() -> None:
-    summary = _summary({("flipout", 0): (1.0, 0.25, 16.0)})
+    summary = summary_of({("flipout", 0): (1.0, 0.25, 16.0)})
     assert verdicts(summary) == [
         "flipout: epistemic variance 0.25 times as much between the data as near it, "
         "16 times as much beyond the data as near it"
     ]
-    assert not any("[" in line for line in _printed(summary)[0])
+    assert not any("[" in line for line in printed(summary)[0])
 
 
 def test_no_variance_is_said_and_is_not_small_variance() -> None:
-    none, some = verdicts(_summary({("output", 0): (0.0, 0.0, 0.0), ("flipout", 0): (1e-9, 1e-9, 1e-9)}))
+    none, some = verdicts(summary_of({("output", 0): (0.0, 0.0, 0.0), ("flipout", 0): (1e-9, 1e-9, 1e-9)}))
     assert none == "output: no epistemic variance anywhere: it reports no uncertainty of the function"
     assert "1 times as much beyond" in some
 
 
-def test_noise_inside_the_network_is_not_called_uncertainty() -> None:
-    runs = {("flipout", 0): (1.0, 1.0, 9.0), ("mine", 0): (1.0, 1.0, 9.0)}
-    weights, units = verdicts(_summary(runs).assign(latent_noise=[0, 1]))
-    assert units.endswith(
-        "; its draws differ by noise of the network's units, which is not uncertainty about parameters"
-    )
-    assert units.removeprefix("mine").startswith(weights.removeprefix("flipout"))
-    for unknown in (_summary(runs).drop(columns="latent_noise"), _summary(runs).assign(latent_noise=math.nan)):
-        assert "noise" not in "".join(verdicts(unknown))
-
-
 def test_failures_are_counted() -> None:
     runs = {("a", 0): (1.0, 1.0, 9.0), ("a", 1): "diverged", ("b", 0): "diverged", ("b", 1): "diverged"}
-    some, all_ = verdicts(_summary(runs))
+    some, all_ = verdicts(summary_of(runs))
     assert some.endswith("(1 seed failed)")
     assert all_ == "b: no seed succeeded (2 seeds failed)"
-    row = next(line for line in _printed(_summary(runs))[0] if line.strip().startswith("b "))
+    row = next(line for line in printed(summary_of(runs))[0] if line.strip().startswith("b "))
     assert row.split() == ["b", *"-----"]
 
 
@@ -131,83 +81,83 @@ def test_failures_are_told_by_method_and_seed() -> None:
 
 def test_the_contraction_is_shown_and_said_where_there_is_one() -> None:
     runs = {("flipout", 0): (1.0, 0.25, 16.0)}
-    text, _ = _printed(_summary(runs, contraction=3.6))
+    text, _ = printed(summary_of(runs, contraction=3.6))
     assert next(line for line in text if "method" in line).rstrip().endswith("4 x data")
-    assert _lines(text, "flipout")[0][-1] == "3.6"
-    assert verdicts(_summary(runs, contraction=3.6))[0].endswith("; 3.6 times less near it with four times the data")
-    assert "4 x data" not in "".join(_printed(_summary(runs))[0])
+    assert lines_of(text, "flipout")[0][-1] == "3.6"
+    assert verdicts(summary_of(runs, contraction=3.6))[0].endswith("; 3.6 times less near it with four times the data")
+    assert "4 x data" not in "".join(printed(summary_of(runs))[0])
 
 
 def test_what_a_fit_costs_is_shown() -> None:
     costs = {"predict_seconds": 0.5, "parameters": 302, "random_variables": 151, "peak_memory": 12.0}
-    *_, text = _printed(_summary({("flipout", 0): (1.0, 1.0, 1.0)}, **costs))
+    *_, text = printed(summary_of({("flipout", 0): (1.0, 1.0, 1.0)}, **costs))
     heading = next(line for line in text if "method" in line)
     assert heading.split() == ["method", "fit,", "s", "predict,", "s", "parameters", "random", "MiB"]
-    assert _lines(text, "flipout") == [["flipout", "2.5", "0.5", "302", "151", "12"]]
+    assert lines_of(text, "flipout") == [["flipout", "2.5", "0.5", "302", "151", "12"]]
 
 
 def test_markov_chains_have_a_table_of_their_own() -> None:
     chains = {"acceptance": 0.8, "r_hat": 1.004, "ess": 2395.0, "ess_tail": 1234.0}
-    summary = pd.concat([_summary({("hmc", 0): (1.0, 1.0, 1.0)}, **chains), _summary({("flipout", 0): (1.0, 1.0)})])
-    *_, text = _printed(summary)
+    summary = pd.concat([summary_of({("hmc", 0): (1.0, 1.0, 1.0)}, **chains), summary_of({("flipout", 0): (1.0, 1.0)})])
+    *_, text = printed(summary)
     assert text[0].strip() == "Markov chains"
     heading = next(line for line in text if "method" in line)
     assert heading.split() == ["method", "acceptance", "R-hat", "ESS", "tail", "ESS"]
-    assert _lines(text, "hmc") == [["hmc", "0.8", "1.004", "2395", "1234"]]
-    assert not _lines(text, "flipout")
-    *_, text = _printed(summary.drop(columns="ess_tail"))
-    assert _lines(text, "hmc") == [["hmc", "0.8", "1.004", "2395", "-"]]
+    assert lines_of(text, "hmc") == [["hmc", "0.8", "1.004", "2395", "1234"]]
+    assert not lines_of(text, "flipout")
+    *_, text = printed(summary.drop(columns="ess_tail"))
+    assert lines_of(text, "hmc") == [["hmc", "0.8", "1.004", "2395", "-"]]
 
 
 def test_chains_that_disagree_are_named() -> None:
     runs = {("metropolis", 0): (1.0, 1.0, 1.0)}
     for (r_hat, ess), said in (((1.2, 900.0), "R-hat 1.2, ESS 900"), ((1.0, 50.0), "R-hat 1, ESS 50")):
-        assert verdicts(_summary(runs, r_hat=r_hat, ess=ess))[0].endswith(f"; chains not converged, {said}")
-    assert verdicts(_summary(runs, acceptance=0.2))[0].endswith("; chains not converged, R-hat -, ESS -")
-    assert "converged" not in verdicts(_summary(runs, r_hat=1.005, ess=900.0))[0]
-    assert "converged" not in verdicts(_summary(runs, r_hat=1.005, ess=900.0, ess_tail=401.0))[0]
-    tails = verdicts(_summary(runs, r_hat=1.005, ess=900.0, ess_tail=399.0))[0]
+        assert verdicts(summary_of(runs, r_hat=r_hat, ess=ess))[0].endswith(f"; chains not converged, {said}")
+    assert verdicts(summary_of(runs, acceptance=0.2))[0].endswith("; chains not converged, R-hat -, ESS -")
+    assert "converged" not in verdicts(summary_of(runs, r_hat=1.005, ess=900.0))[0]
+    assert "converged" not in verdicts(summary_of(runs, r_hat=1.005, ess=900.0, ess_tail=401.0))[0]
+    tails = verdicts(summary_of(runs, r_hat=1.005, ess=900.0, ess_tail=399.0))[0]
     assert tails.endswith("; chains not converged, R-hat 1.005, ESS 900, tail ESS 399")
-    assert "converged" not in verdicts(_summary(runs))[0]
+    assert "converged" not in verdicts(summary_of(runs))[0]
 
 
 def test_distances_are_shown_with_their_intervals_where_there_is_a_reference() -> None:
-    summary = _summary({("flipout", 0): (1.0, 1.0, 1.0), ("output", 0): (0.0, 0.0, 0.0)})
+    summary = summary_of({("flipout", 0): (1.0, 1.0, 1.0), ("output", 0): (0.0, 0.0, 0.0)})
     for measure, value in (("sd_ratio", 2.5), ("wasserstein", 0.25), ("mean_error", 0.125)):
         for region in REGIONS:
             values = {measure: value, f"{measure}_low": value / 5, f"{measure}_high": value * 4}
             for name, number in values.items():
                 summary[f"{measure}_{region}{name.removeprefix(measure)}"] = [number, math.nan]
-    _, text, _ = _printed(summary, reference="hmc")
+    _, text, _ = printed(summary, reference="hmc")
     assert text[0].strip() == "Distance to hmc, the reference"
     assert all(word in legend(summary) for word in ("sd ratio:", "distance:", "mean error:", "the reference's sd"))
-    assert _lines(text, "flipout") == [["flipout", "sd", "ratio", "2.5", "2.5", "2.5"]]
-    assert _lines(text, "distance")[0] == ["distance", "0.25", "0.25", "0.25"]
-    assert _lines(text, "mean")[0] == ["mean", "error", "0.12", "0.12", "0.12"]
+    assert lines_of(text, "flipout") == [["flipout", "sd", "ratio", "2.5", "2.5", "2.5"]]
+    assert lines_of(text, "distance")[0] == ["distance", "0.25", "0.25", "0.25"]
+    assert lines_of(text, "mean")[0] == ["mean", "error", "0.12", "0.12", "0.12"]
     assert sum("[0.05, 1]" in line for line in text) == 1
-    assert not _lines(text, "output")  # Nothing is known of it.
+    assert not lines_of(text, "output")  # Nothing is known of it.
 
 
 def test_regions_without_query_points_are_left_out() -> None:
-    assert verdicts(_summary({("a", 0): (1.0,)})) == ["a: epistemic variance near the data alone"]
-    (line,) = verdicts(_summary({("a", 0): (1.0, 3.0)}))
+    assert verdicts(summary_of({("a", 0): (1.0,)})) == ["a: epistemic variance near the data alone"]
+    (line,) = verdicts(summary_of({("a", 0): (1.0, 3.0)}))
     assert line == "a: epistemic variance 3 times as much between the data as near it"
 
 
 def test_held_out_scores_are_shown_where_there_are_any() -> None:
     scores = {"rmse": 1.5, "log_likelihood": -123.4, "joint_log_likelihood": -2.5, "crps": 0.75, "width_95": 8.0}
     scores |= {"coverage_50": 0.48, "coverage_80": 0.8, "coverage_90": 0.914, "coverage_95": 1.0}
-    _, points, intervals, _ = _printed(_summary({("a", 0): (1.0, 1.0, 1.0), ("b", 0): (1.0, 1.0, 1.0)}, **scores))
+    _, points, intervals, _ = printed(summary_of({("a", 0): (1.0, 1.0, 1.0), ("b", 0): (1.0, 1.0, 1.0)}, **scores))
     assert points[0].strip() == "Held-out rows"
     assert intervals[0].strip() == "Held-out rows inside central intervals, in %"
-    for text, printed in (
+    for text, scored in (
         (points, ["1.5", "-123", "-2.5", "0.75"]),
         (intervals, ["48", "80", "91.4", "100", "8"]),
     ):
-        assert _lines(text, "a") == [["a", "near", *printed]]
-        assert _lines(text, "b") == [["b", "near", *printed]]
-        assert [line.split() for line in text if line.split()[:1] == ["beyond"]] == [["beyond", *printed]] * 2
-    _, near_alone, *_ = _printed(_summary({("a", 0): (1.0,)}, **scores))
+        assert lines_of(text, "a") == [["a", "near", *scored]]
+        assert lines_of(text, "b") == [["b", "near", *scored]]
+        assert [line.split() for line in text if line.split()[:1] == ["beyond"]] == [["beyond", *scored]] * 2
+    _, near_alone, *_ = printed(summary_of({("a", 0): (1.0,)}, **scores))
     assert not any(region in line for line in near_alone for region in ("between", "beyond"))
 
 
@@ -215,48 +165,48 @@ def test_classes_have_a_table_of_their_own_and_accuracy_for_a_score() -> None:
     scores = {"rmse": 0.25, "log_likelihood": -0.5, "joint_log_likelihood": -0.375, "accuracy": 0.9375}
     classes = {"entropy": 0.75, "mutual_information": 0.2, "train_accuracy": 0.96875}
     runs = {("a", 0): (1.0, 1.0, 1.0), ("b", 0): (1.0, 1.0, 1.0)}
-    first, text, held_out, _ = _printed(_summary(runs, **scores, **classes))
-    assert first[0].strip() == "Epistemic sd of the probabilities on data"
+    first, text, held_out, _ = printed(summary_of(runs, **scores, **classes))
+    assert first[0].strip() == "Sd over draws of the probabilities on data"
     assert text[0].strip().startswith("Classes: mutual information")
     assert next(line for line in text if "method" in line).split() == ["method", *REGIONS, "entropy", "accuracy"]
-    assert _lines(text, "a") == [["a", "0.2", "0.2", "0.2", "0.75", "0.969"]]
+    assert lines_of(text, "a") == [["a", "0.2", "0.2", "0.2", "0.75", "0.969"]]
     assert next(line for line in held_out if "method" in line).split()[-1] == "accuracy"
-    assert _lines(held_out, "a") == [["a", "near", "0.25", "-0.5", "-0.38", "0.938"]]
-    nothing = _printed(_summary(runs, **{**classes, "mutual_information": 0.0}))[1]
-    assert _lines(nothing, "a")[0][1:4] == ["0"] * 3
+    assert lines_of(held_out, "a") == [["a", "near", "0.25", "-0.5", "-0.38", "0.938"]]
+    nothing = printed(summary_of(runs, **{**classes, "mutual_information": 0.0}))[1]
+    assert lines_of(nothing, "a")[0][1:4] == ["0"] * 3
 
 
 def test_of_classes_distances_are_those_of_probabilities() -> None:
-    summary = _summary({("flipout", 0): (1.0, 1.0, 1.0)}, entropy=0.5)
+    summary = summary_of({("flipout", 0): (1.0, 1.0, 1.0)}, entropy=0.5)
     measures = {"sd_ratio": 2.5, "wasserstein": 0.25, "mean_error": 9.0, "total_variation": 0.375, "agreement": 0.875}
     for measure, value in measures.items():
         for region in REGIONS:
             bounds = ("",) if measure == "agreement" else ("", "_low", "_high")
             summary = summary.assign(**{f"{measure}_{region}{bound}": value for bound in bounds})
-    *_, text, _ = _printed(summary, reference="hmc")
+    *_, text, _ = printed(summary, reference="hmc")
     assert text[0].strip() == "Distance to hmc, the reference"
     assert all(word in legend(summary) for word in ("of probabilities", "tot. var.:", "agreement:"))
     assert "mean error" not in legend(summary)
-    assert _lines(text, "tot.")[0] == ["tot.", "var.", *["0.38"] * 3]
-    assert _lines(text, "agreement")[0] == ["agreement", *["0.88"] * 3]
+    assert lines_of(text, "tot.")[0] == ["tot.", "var.", *["0.38"] * 3]
+    assert lines_of(text, "agreement")[0] == ["agreement", *["0.88"] * 3]
     assert "mean error" not in "".join(text)
 
 
 @pytest.mark.parametrize("name", ["[bold]loud[/bold].csv", "[/]", "a :smile: b"])
 def test_a_name_is_shown_as_it_is(name: str) -> None:
-    assert _printed(_summary(TWO), about=name)[0][0].strip() == f"Epistemic sd on {name}"
+    assert printed(summary_of(TWO), about=name)[0][0].strip() == f"Sd over draws on {name}"
 
 
 def test_the_legend_explains_every_column_that_there_is() -> None:
     runs = {("a", 0): (1.0, 1.0, 9.0)}
     every = (*REGIONS, "noise:", "rmse:", "95 %")
-    contracted = legend(_summary(runs, contraction=3.0))
+    contracted = legend(summary_of(runs, contraction=3.0))
     assert all(word in contracted for word in (*every, "4 x data:", "units of y"))
-    classes = legend(_summary(runs, entropy=0.5, mutual_information=0.1))
+    classes = legend(summary_of(runs, entropy=0.5, mutual_information=0.1))
     assert all(word in classes for word in (*every, "probabilities", "mutual information", "entropy:", "accuracy:"))
     assert not any(word in classes for word in ("units of y", "4 x data"))
-    assert not any(word in legend(_summary(runs)) for word in ("joint:", "distance:", "mean error:"))
-    held_out = legend(_summary(runs, rmse=1.0))
+    assert not any(word in legend(summary_of(runs)) for word in ("joint:", "distance:", "mean error:"))
+    held_out = legend(summary_of(runs, rmse=1.0))
     assert "in nats; joint: that of 10 rows at a time" in held_out
 
 
@@ -266,10 +216,10 @@ def test_everything_fits_a_screen_of_eighty_columns() -> None:
     scores = {"rmse": -1234.0, "log_likelihood": -9797.0, "joint_log_likelihood": -9797.0, "crps": 1234.0}
     scores |= {"width_95": 1234.0, **{f"coverage_{level}": 1.0 for level in (50, 80, 90, 95)}}
     runs = {("local_reparameterization", 0): (1e-9, 1.0, 1e9)}
-    summary = _summary(runs, contraction=123.4, **{**chains, **costs, **scores})
+    summary = summary_of(runs, contraction=123.4, **{**chains, **costs, **scores})
     for name in (f"{measure}_{region}" for measure in ("sd", "sd_ratio") for region in REGIONS):
         summary = summary.assign(**{name: 1.23e-5, f"{name}_low": 1.23e-8, f"{name}_high": 123456.0})
-    whole, narrow = (_printed(summary, reference="hmc", width=width) for width in (400, 80))
+    whole, narrow = (printed(summary, reference="hmc", width=width) for width in (400, 80))
     assert len(whole) == len(narrow) == 6
     for wide, thin in zip(whole, narrow, strict=True):
         assert max(map(len, thin)) <= 80
@@ -280,13 +230,13 @@ def test_everything_fits_a_screen_of_eighty_columns() -> None:
 
 def test_columns_may_be_missing() -> None:
     summary = pd.DataFrame({"method": ["flipout"], "seeds_ok": [1], "sd_near": [0.5]})
-    first, cost = _printed(summary)
-    assert _lines(first, "flipout") == [["flipout", "0.5", "-", "-", "-", "-"]]
-    assert _lines(cost, "flipout") == [["flipout", *"-----"]]
+    first, cost = printed(summary)
+    assert lines_of(first, "flipout") == [["flipout", "0.5", "-", "-", "-", "-"]]
+    assert lines_of(cost, "flipout") == [["flipout", *"-----"]]
     assert verdicts(summary) == ["flipout: epistemic variance near the data alone"]
     assert verdicts(pd.DataFrame({"method": ["flipout"]})) == ["flipout: no seed succeeded"]
-    assert legend(summary).startswith("near, between, beyond: the epistemic sd")
-    assert len(_printed(summary, reference="hmc")) == 3
+    assert legend(summary).startswith("near, between, beyond: the sd over draws")
+    assert len(printed(summary, reference="hmc")) == 3
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ class _Hidden(PointWeights):
 
 @dataclass(frozen=True, kw_only=True)
 class HiddenVariation(_Hidden):
-    """Variation in the hidden units: latents of each row, between an encoder and a decoder, as in an autoencoder.
+    """Variation in the hidden units: latents of each row, as in a variational autoencoder.
 
     An encoder with the network's hidden units puts out a mean and a scale of a few latents for each x, whose prior is
     N(0, I), and a decoder puts out y (Kingma & Welling 2014, arXiv 1312.6114); the weights are points. It is trained by
@@ -112,7 +112,7 @@ class HiddenVariation(_Hidden):
 
 @dataclass(frozen=True, kw_only=True)
 class SharedHiddenVariation(_Hidden):
-    """Variation in the hidden units: one random factor for each unit, which is the same for all rows.
+    """Variation in the hidden units: one random factor a unit, shared by all rows.
 
     Each hidden unit is multiplied by a factor with a trained normal posterior and the prior N(1,
     `latent_prior_scale`^2) (Dusenberry et al. 2020, arXiv 2005.07186; Trinh et al. 2022, arXiv 2206.02435); the weights
@@ -179,12 +179,13 @@ class SharedHiddenVariation(_Hidden):
 
 @dataclass(frozen=True, kw_only=True)
 class ConditionalHiddenVariation(_Hidden):
-    """Variation in the hidden units: latents of each row with a prior p(z given x) that is learned.
+    """Variation in the hidden units: latents of each row, with a learned prior p(z given x).
 
     An encoder with the network's hidden units puts out a mean and a scale of a few latents for each x, and a decoder
     puts out y; the weights are points. It is trained by the bound -log mean_k p(y given z_k) of K draws of the latents
     (Tang & Salakhutdinov 2013; Burda et al. 2015, arXiv 1509.00519), a bound of -log p(y given x), and the penalty of
-    the weights' prior. The latents are noise of the row, not uncertainty about parameters.
+    the weights' prior. The latents are noise of the row, not uncertainty about parameters. On few rows this noise may
+    take the place of a function that needs large weights, against their prior, as on the 20 points of the lecture.
 
     Args:
         steps: Number of gradient steps, >= 1.

@@ -37,7 +37,7 @@ _FIT_OF_CLASSES = (
     "log of the number of classes. accuracy: on the training rows."
 )
 _CONTRACTED = "4 x data: the variance over draws near the data, divided by that with four times as many data."
-_REFERENCE = "sd ratio: the sd over draws, divided by that of the reference, a geometric mean."
+_REFERENCE = "sd ratio: the sd over draws{latents}, divided by that of the reference, a geometric mean."
 _DISTANCE = (
     "distance: the Wasserstein distance to the reference. mean error: the distance between the two means. Both are in "
     "units of the reference's sd."
@@ -66,7 +66,8 @@ def tables(summary: pd.DataFrame, about: str, reference: str | None = None) -> l
     cost of a fit; and how Markov chains have converged, if there are any. An unknown value is a dash.
 
     Args:
-        summary: A row for each `method`, as in `Comparison.table`. A column that is missing counts as NaN.
+        summary: A row for each `method`, as in `Comparison.table`. A column that is missing counts as NaN, and a share
+            of latents as 0.
         about: What the title of the first table says of the data.
         reference: The method that the others are compared with, or None.
     """
@@ -99,7 +100,8 @@ def legend(summary: pd.DataFrame) -> str:
     if _contracted(summary):
         parts.append(_CONTRACTED)
     if _any(summary, "wasserstein"):
-        parts += [_REFERENCE, _DISTANCE_OF_CLASSES if classes else _DISTANCE]
+        reference = _REFERENCE.format(latents=", latents included" if latent else "")
+        parts += [reference, _DISTANCE_OF_CLASSES if classes else _DISTANCE]
     if _any(summary, "rmse"):
         parts.append(_HELD_OUT)
     likelihoods = set(_likelihoods(summary).values())

@@ -8,9 +8,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from figure_parts import axes, band, drawn, lines_of, panel
-from report_rows import DATA, DISTANCE, X, predictions
+from report_rows import DATA, DISTANCE, X, predictions, with_latents
 
 from variational_bnn.report.figures.bands import plot_bands
+
+PARTS = ("epistemic", "latent", "aleatoric")
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 12])
@@ -44,6 +46,47 @@ def test_of_probabilities_the_epistemic_band_alone_is_drawn_within_zero_and_one(
     np.testing.assert_allclose(band(ax, "epistemic", X), wanted, atol=1e-12)
     assert ax.get_ylabel() == "probability of y"
     assert not any("total" in text.get_text() for text in figure.legends[0].get_texts())
+
+
+def test_latent_variance_is_a_hatched_band_around_the_epistemic_one() -> None:
+    rows = with_latents(predictions(["flipout", "hidden"]), 0.75)
+    figure = plot_bands(rows, DATA)
+    ax, over_draws = panel(figure, "hidden"), 0.5 * DISTANCE
+    epistemic, total = 0.5 * over_draws, np.sqrt(over_draws**2 + 1.0)
+    for label, low, high in (
+        ("epistemic", -epistemic, epistemic),
+        ("latent below", -over_draws, -epistemic),
+        ("latent above", epistemic, over_draws),
+        ("total", -total, total),
+    ):
+        np.testing.assert_allclose(band(ax, label, X), np.column_stack([X + 2 * low, X + 2 * high]))
+    hatched = {filled.get_label() for filled in ax.collections if filled.get_hatch()}
+    assert hatched == {"latent below", "latent above"}
+    assert not any(filled.get_hatch() for filled in panel(figure, "flipout").collections)
+    assert any("with latents, noise of the row" in text.get_text() for text in figure.legends[0].get_texts())
+    assert drawn(figure)
+
+
+def test_bands_that_do_not_occur_are_not_in_the_legend() -> None:
+    latents = plot_bands(with_latents(predictions(["output", "hidden"]), 1.0), DATA)
+    weights, before = (
+        plot_bands(rows, DATA) for rows in (predictions(), predictions().drop(columns="latent_variance"))
+    )
+    for figure, words in ((latents, {"latents"}), (weights, {"epistemic"}), (before, {"epistemic"})):
+        legend = " ".join(text.get_text() for text in figure.legends[0].get_texts())
+        assert {word for word in ("epistemic", "latents") if word in legend} == words
+    assert panel(latents, "hidden").texts[0].get_text() == "epistemic sd is 0"
+
+
+def test_of_probabilities_with_latents_there_is_no_total_band() -> None:
+    mean = 1 / (1 + np.exp(-10 * X))
+    parts = {f"{name}_variance": part * mean * (1 - mean) for name, part in zip(PARTS, (0.2, 0.3, 0.5), strict=True)}
+    figure = plot_bands(predictions(["hidden"], seeds=1).assign(mean=mean, **parts), DATA)
+    assert axes(figure)[0].get_ylabel() == "probability of y"
+    assert not any("total" in text.get_text() for text in figure.legends[0].get_texts())
+    inner, outer = (2 * np.sqrt(part * mean * (1 - mean)) for part in (0.2, 0.5))
+    wanted = np.clip(np.column_stack([mean + inner, mean + outer]), 0, 1)
+    np.testing.assert_allclose(band(panel(figure, "hidden"), "latent above", X), wanted, atol=1e-12)
 
 
 def test_a_target_can_be_chosen_and_the_first_is_the_default() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from figure_parts import axes, drawn, lines_of
-from report_rows import predictions
+from report_rows import predictions, with_latents
 
 from variational_bnn.report.figures.distance import plot_distance
 
@@ -56,8 +56,38 @@ def test_many_outputs_are_one_mean_variance_and_infinite_distances_are_left_out(
 
 def test_the_axis_names_the_output() -> None:
     for outputs, label in ((("b",), "b"), (("a", "b"), "y")):
-        assert axes(plot_distance(predictions(outputs=outputs)))[0].get_ylabel() == f"epistemic sd of {label}"
-    assert axes(plot_distance(predictions().drop(columns="output")))[0].get_ylabel() == "epistemic sd of y"
+        assert (
+            axes(plot_distance(predictions(outputs=outputs)))[0].get_ylabel() == f"sd over draws of the mean of {label}"
+        )
+    assert axes(plot_distance(predictions().drop(columns="output")))[0].get_ylabel() == "sd over draws of the mean of y"
+
+
+def test_latent_variance_is_part_of_the_sd_and_dotted_where_it_is_most_of_it() -> None:
+    none = predictions(["flipout", "hidden"])
+    figures = {share: plot_distance(with_latents(none, share)) for share in (0.0, 0.4, 0.6, 1.0)}
+    for share, figure in figures.items():
+        for ax in axes(figure):
+            for name in ("flipout", "hidden"):
+                for line in lines_of(ax, name):
+                    np.testing.assert_allclose(line.get_ydata(), 0.5 * np.asarray(line.get_xdata()), rtol=1e-9)
+                    assert (line.get_linestyle() == ":") == (name == "hidden" and share > 0.5), (name, share)
+        texts = [text.get_text() for text in figure.legends[0].get_texts()]
+        assert any("latent" in text for text in texts) == (share > 0.5)
+        own = {line.get_label(): line.get_linestyle() for line in figure.legends[0].get_lines()}
+        assert (own["hidden"] == ":") == (share > 0.5)
+        assert own["flipout"] == "-"
+    near_alone = plot_distance(with_latents(none, np.where(none["region"] == "near", 0.9, 0.1)))
+    near, away = lines_of(axes(near_alone)[1], "hidden")
+    assert {near.get_linestyle(), away.get_linestyle()} == {":", "-"}
+    assert drawn(near_alone)
+
+
+def test_results_from_before_latents_were_measured_have_none() -> None:
+    for old in (predictions().drop(columns="latent_variance"), predictions().assign(latent_variance=math.nan)):
+        (one, other) = (lines_of(axes(plot_distance(rows))[1], "hidden") for rows in (old, predictions()))
+        for line, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(line.get_xydata(), same.get_xydata())
+            assert line.get_linestyle() == "-"
 
 
 @pytest.mark.parametrize("column", ["region", "distance", "epistemic_variance", "method"])

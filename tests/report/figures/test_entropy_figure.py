@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from figure_parts import axes, drawn
+from figure_parts import axes, drawn, texts_of
 from report_rows import results
 
 from variational_bnn.base import REGIONS
@@ -31,6 +31,32 @@ def test_bars_are_means_over_seeds_in_two_parts() -> None:
     np.testing.assert_allclose(bars[::2], np.column_stack([0 * means, means / 4]))
     np.testing.assert_allclose(bars[1::2], np.column_stack([means / 4, 3 * means / 4]))
     assert drawn(figure)
+
+
+def test_the_information_of_latents_is_a_part_of_its_own_and_hatched() -> None:
+    """An eighth of the entropy of `flipout` is from latents; `output` has none."""
+    rows = _rows()
+    rows["latent_information"] = np.where(rows["method"] == "flipout", rows["entropy"] / 8, 0.0)
+    figure = plot_entropy(rows)
+    every = [(bar.get_x(), bar.get_width()) for bar in axes(figure)[0].patches]
+    means, nothing = 1.5 + np.arange(3), np.zeros(3)
+    without, with_them = np.array(every[:6]).reshape(3, 2, 2), np.array(every[6:]).reshape(3, 3, 2)
+    np.testing.assert_allclose(without, np.transpose([[nothing, means / 4], [means / 4, 3 * means / 4]], (2, 0, 1)))
+    parts = [[nothing, means / 4], [means / 4, means / 8], [3 * means / 8, 5 * means / 8]]
+    np.testing.assert_allclose(with_them, np.transpose(parts, (2, 0, 1)))
+    hatched = [bool(bar.get_hatch()) for bar in axes(figure)[0].patches]
+    assert hatched == [False] * 6 + [False, True, False] * 3
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["mutual information (epistemic)", "of latents (noise of the row)", "expected entropy"]
+    assert all(place.x0 > 0 and place.x1 < figure.bbox.width for _, place in texts_of(figure))
+
+
+@pytest.mark.parametrize("latent", [None, math.nan, 0.0])
+def test_without_latents_there_are_two_parts(latent: float | None) -> None:
+    rows = _rows() if latent is None else _rows().assign(latent_information=latent)
+    figure = plot_entropy(rows)
+    assert len(figure.legends[0].get_texts()) == 2
+    assert len(axes(figure)[0].patches) == 2 * 2 * len(REGIONS)
 
 
 def test_rows_that_failed_are_left_out() -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from figure_parts import axes, band, drawn, lines_of, panel
 from matplotlib.colors import to_hex
-from report_rows import DATA, REGION, SDS, X, reference_predictions
+from report_rows import DATA, REGION, SDS, X, reference_predictions, with_latents
 
 from variational_bnn.report.figures.reference import plot_reference
 
@@ -36,6 +36,24 @@ def test_no_variance_is_drawn_at_zero_beside_the_axis() -> None:
     assert not lines_of(strips[1], "method")
     assert [text.get_text() for text in strips[0].get_yticklabels()] == ["0"]
     assert len(axes(plot_reference(reference_predictions(["flipout", "hmc"]), DATA, "hmc"))) == 1
+
+
+def test_latent_variance_is_a_dotted_line_and_no_epistemic_sd() -> None:
+    rows = with_latents(reference_predictions(["flipout", "hidden", "hmc"]), 1.0)
+    figure = plot_reference(rows, DATA, "hmc")
+    panels, strips = np.split(np.array(axes(figure)), 2)
+    weights, latents = panels
+    (dotted,) = lines_of(latents, "method with latents")
+    np.testing.assert_allclose(dotted.get_xydata(), np.column_stack([X, 2 * SDS["hmc"]]))
+    assert dotted.get_linestyle() == ":"
+    np.testing.assert_array_equal(lines_of(strips[1], "method")[0].get_ydata(), 0 * X)
+    assert not lines_of(weights, "method with latents")
+    assert weights.get_ylabel() == "epistemic sd of y"
+    assert "with latents, noise of the row" in [text.get_text() for text in figure.legends[0].get_texts()]
+    assert drawn(figure)
+    for before in (reference_predictions(), reference_predictions().assign(latent_variance=math.nan)):
+        own = plot_reference(before, DATA, "hmc")
+        assert not any("latent" in text.get_text() for text in own.legends[0].get_texts())
 
 
 def test_the_training_inputs_are_a_rug() -> None:

@@ -22,7 +22,9 @@ from variational_bnn.report.figures.traces import Traces, plot_traces
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ComparisonRows:
-    """The tables that the figures of a comparison are made from. A column that is missing counts as NaN.
+    """The tables that the figures of a comparison are made from.
+
+    A column that is missing counts as NaN, and one of latents as 0.
 
     Attributes:
         results: A row for each method, seed and region of one dataset, as in `Comparison.results`.

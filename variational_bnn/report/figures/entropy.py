@@ -50,12 +50,12 @@ def plot_entropy(results: pd.DataFrame, style_of: Mapping[str, Style] | None = N
             heights.append(row + OFFSETS[str(region)])
             labels.append(str(region))
             bar: dict[str, Any] = {"height": HEIGHT, "color": style_of[method].colour, "linewidth": 0}
-            ax.barh(heights[-1], information, label="mutual", **bar)
+            ax.barh(heights[-1], information, **bar)
             hatched = {**bar, "color": "none", "edgecolor": style_of[method].colour}
             if latent:
-                ax.barh(heights[-1], latent, left=information, label="latent", hatch=HATCH, **hatched)
+                ax.barh(heights[-1], latent, left=information, hatch=HATCH, **hatched)
             drawn = information + latent
-            ax.barh(heights[-1], entropy - drawn, left=drawn, alpha=LIGHT_ALPHA, label="expected", **bar)
+            ax.barh(heights[-1], entropy - drawn, left=drawn, alpha=LIGHT_ALPHA, **bar)
     for line in range(1, len(methods)):
         ax.axhline(line - 0.5, color=LIGHT, linewidth=0.8)
     ax.set_yticks(range(len(methods)), methods)

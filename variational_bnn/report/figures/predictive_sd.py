@@ -49,7 +49,7 @@ def plot_predictive_sd(
         labels: `[P]`, numbers or words.
         seen: `[P]`, whether the image's class was seen in training.
         reconstructions: The mean over draws, `[P, H, W]` of each model.
-        sds: The sd over draws, `[P, H, W]` of each of the same models.
+        sds: The sd over draws of weights and latents together, `[P, H, W]` of each of the same models.
         style_of: The style of each model; by default in the order of the reconstructions.
 
     Raises:

@@ -48,7 +48,8 @@ def plot_predictive_sd_by_class(results: pd.DataFrame, style_of: Mapping[str, St
 
     Args:
         results: A row for each `model` and `seed`: `predictive_sd_seen` and `predictive_sd_held_out`, each the root of
-            the mean variance of a pixel over draws, and `status`, which is "ok" if it is missing.
+            the mean variance of a pixel over draws of weights and latents together, and `status`, which is "ok" if it
+            is missing.
         style_of: The style of each model; by default in the order of the rows.
 
     Returns:
