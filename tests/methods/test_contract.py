@@ -101,11 +101,11 @@ def test_a_posterior_has_predictions_and_functions_in_their_shapes(name: str) ->
 
 @everywhere
 def test_the_diagnostics_have_the_size_of_the_posterior(name: str) -> None:
-    """Only chains have a trace, and draws of weights; all but `linear` say which likelihood they fitted."""
+    """Only chains have a trace, and draws of weights; all say which likelihood they fitted."""
     diagnostics = _fitted(name).diagnostics
     assert (diagnostics.num_parameters, diagnostics.num_random_variables) == COUNTS[name]
     assert isinstance(diagnostics.num_parameters, int)
-    assert diagnostics.likelihood == ("" if name == "linear" else "Normal(scale=8)")
+    assert diagnostics.likelihood == "Normal(scale=8)"
     assert (diagnostics.trace is not None) == (name in CHAINS)
     assert math.isnan(diagnostics.r_hat) == (name not in CHAINS)
     assert (getattr(_fitted(name), "weights", None) is not None) == (name in CHAINS)

@@ -12,9 +12,13 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from variational_bnn.base import Network
+from variational_bnn.models.latents import ConditionalUnits
+from variational_bnn.models.likelihood_head import MixtureHead
 from variational_bnn.models.likelihoods import Normal
 from variational_bnn.models.losses import KLAnnealing, negative_log_likelihood
+from variational_bnn.models.mean_field import DenseReparameterization
 from variational_bnn.models.point_prior import NormalPrior
+from variational_bnn.models.variational_model import VariationalModel
 from variational_bnn.prediction.audit import ElboAudit, audit_elbo
 from variational_bnn.prediction.predict import sample_functions
 
@@ -84,6 +88,22 @@ def test_the_nll_of_conditional_latents_is_what_training_shows() -> None:
     assert of_one_draw - shown > 10 * error
 
 
+def test_weights_are_the_same_for_all_draws_of_the_latents_of_a_bound() -> None:
+    """As in training. With weights of their own, more draws would make the nll of the bound smaller."""
+    inputs, evaluations = tf_keras.Input((3,)), 300
+    weights = DenseReparameterization(4, N, initial_scale=3.0, seed=0)(inputs)
+    latents = ConditionalUnits(num_draws=10, initial_scale=0.1, seed=1)(weights)
+    outputs = MixtureHead(Normal(scale=0.5), 2)(tf_keras.layers.Dense(2, kernel_initializer="ones")(latents))
+    model = VariationalModel(inputs, outputs)
+    nll = tf.function(lambda: -tf.reduce_mean(model(X.astype(np.float32)).log_prob(Y)))
+    shown = np.array([float(nll()) for _ in range(evaluations)])
+    error = shown.std() * np.sqrt(2 / evaluations)
+    assert abs(audit_elbo(model, X, Y, num_samples=evaluations).nll - shown.mean()) < 4.5 * error
+    functions = sample_functions(model, X, num_samples=10 * evaluations).reshape(evaluations, 10, N, 2)
+    with_own = -np.logaddexp.reduce(-by_hand.normal_nll(Y, functions, np.array(0.5)), axis=1) + np.log(10)
+    assert shown.mean() - with_own.mean() > 10 * error
+
+
 def test_weight_decay_of_a_users_layer_is_not_a_prior_penalty() -> None:
     prior = NormalPrior(2.0, N, scale_by_fan_in=True)
     hidden = tf_keras.layers.Dense(4, kernel_regularizer=tf_keras.regularizers.L2(0.01))
@@ -117,8 +137,12 @@ def test_halfway_through_annealing_and_after_fit_the_temperature_is_the_weight(k
 def test_a_wrong_number_of_examples_is_noticed(kind: str, layers: int, built_for: int, named: str) -> None:
     audit = audit_elbo(by_hand.build(kind, NETWORK, built_for), X, Y, **FEW)
     assert audit.temperature == pytest.approx(N / built_for, rel=1e-5)
-    assert len(audit.warnings) == len(audit.layers) == layers
-    assert all(named in line for line in audit.warnings)
+    of_layers, of_priors = audit.warnings[:layers], audit.warnings[layers:]
+    assert len(audit.layers) == layers
+    assert all(named in line for line in of_layers)
+    of_points = ("hidden_1", "parameters") if kind == "shared" else ()
+    told = f"the penalty of its prior is divided by {built_for} examples, not {N}"
+    assert of_priors == tuple(f"{name}: {told}" for name in of_points)
 
 
 def test_x_may_be_a_part_of_the_training_set() -> None:

@@ -35,7 +35,8 @@ def models() -> dict[str, Any]:
     for name, (likelihood, y) in LIKELIHOODS.items():
         network = Network(input_shape=(3,), output_size=y.shape[1], hidden_units=(6,), likelihood=likelihood)
         for kind in KINDS:
-            built[f"{kind} {name}"] = model = by_hand.build(kind, network, N)
+            settings = {"initial_scale": 0.3} if kind == "amortized" else {}
+            built[f"{kind} {name}"] = model = by_hand.build(kind, network, N, **settings)
             by_hand.widen(model, seed=3)
             if kind == "amortized":  # Latents of a spread that tells on the class.
                 model.get_layer("latent_parameters").bias.assign_add(np.repeat([0.0, 3.0], 2))

@@ -85,6 +85,7 @@ class LinearRegression(NetworkMethod):
             noise=known,
             shape=shape + len(y) / 2,
             rate=rate + ((y - features @ mean) ** 2).sum(0) / 2 + (mean * (prior_precision @ mean)).sum(0) / 2,
+            likelihood=str(network.likelihood if known else Normal(scale="learned")),
             x_scaler=problem.x_scaler,
             y_scaler=problem.y_scaler,
         )
@@ -102,6 +103,7 @@ class LinearPosterior:
         noise: Its standard deviation in standardised units, or None if its variance is inverse gamma.
         shape: Shape of the inverse gamma distribution of the noise variance.
         rate: Rates of the inverse gamma distributions, `[D]`.
+        likelihood: The likelihood in words, in the units of the dataset.
         x_scaler: From the units of the dataset to standardised ones, of the inputs.
         y_scaler: From the units of the dataset to standardised ones, of the targets.
     """
@@ -111,6 +113,7 @@ class LinearPosterior:
     noise: float | None
     shape: float
     rate: Array
+    likelihood: str
     x_scaler: StandardScaler
     y_scaler: StandardScaler
 
@@ -118,7 +121,7 @@ class LinearPosterior:
     def diagnostics(self) -> Diagnostics:
         """How many numbers are drawn: the weights, and the noise's variances if they are not known."""
         size = self.mean.size + (len(self.rate) if self.noise is None else 0)
-        return Diagnostics(num_parameters=size, num_random_variables=size)
+        return Diagnostics(num_parameters=size, num_random_variables=size, likelihood=self.likelihood)
 
     def predict(self, x: Array, *, num_samples: int, seed: int) -> Predictive:
         """The predictive at `[N, F]` inputs, in the units of y: in closed form but for its samples."""

@@ -53,11 +53,16 @@ class NormalPrior(tf_keras.regularizers.Regularizer):
         }
 
 
-def prior_penalties(model: tf_keras.Model) -> list[tf.Tensor]:
-    """The penalties of all point weights of a model that have a `NormalPrior`, scalars in nats per example."""
-    pairs = [
-        (getattr(layer, f"{name}_regularizer", None), getattr(layer, name, None))
+def priors_of(model: tf_keras.Model) -> list[tuple[Any, NormalPrior, tf.Variable]]:
+    """The layers of a model whose point weights have a `NormalPrior`, each with the prior and these weights."""
+    found = [
+        (layer, getattr(layer, f"{name}_regularizer", None), getattr(layer, name, None))
         for layer in layers_of(model)
         for name in ("kernel", "bias", "shared")
     ]
-    return [prior(weights) for prior, weights in pairs if isinstance(prior, NormalPrior) and weights is not None]
+    return [(layer, prior, w) for layer, prior, w in found if isinstance(prior, NormalPrior) and w is not None]
+
+
+def prior_penalties(model: tf_keras.Model) -> list[tf.Tensor]:
+    """The penalties of all point weights of a model that have a `NormalPrior`, scalars in nats per example."""
+    return [prior(weights) for _, prior, weights in priors_of(model)]

@@ -15,7 +15,7 @@ from variational_bnn.base.checks import require, require_count
 from variational_bnn.models.backend import layers_of, require_model, tf, tf_keras, tfd, tfp
 from variational_bnn.models.latents import ConditionalUnits, NormalUnits
 from variational_bnn.models.mean_field import MeanFieldDense
-from variational_bnn.models.point_prior import prior_penalties
+from variational_bnn.models.point_prior import prior_penalties, priors_of
 from variational_bnn.models.shared_units import SharedUnits
 from variational_bnn.prediction.predict import mean_log_prob
 
@@ -234,8 +234,21 @@ def audit_elbo(
         prior_penalty=prior_penalty,
         other=float(passes[:, 1, -1].mean()) - penalty - prior_penalty,
         layers=layers,
-        warnings=tuple(line for layer in layers for line in layer.mistakes(count, len(batch))),
+        warnings=(
+            *(line for layer in layers for line in layer.mistakes(count, len(batch))),
+            *_mistakes_of_priors(model, count),
+        ),
     )
+
+
+def _mistakes_of_priors(model: tf_keras.Model, num_examples: int) -> list[str]:
+    """The layers whose point weights have a prior that is divided by another number of examples."""
+    others = {layer.name: prior.num_examples for layer, prior, _ in priors_of(model)}
+    return [
+        f"{name}: the penalty of its prior is divided by {got} examples, not {num_examples}"
+        for name, got in others.items()
+        if got != num_examples
+    ]
 
 
 def _layers_with_kl(model: tf_keras.Model) -> list[tuple[Any, str]]:

@@ -41,7 +41,7 @@ NOISE = 2**23
 """The largest amount of noise that is drawn together: the numbers that one sample handles, times the samples."""
 
 ROWS = 1024
-"""The largest number of rows that are computed together."""
+"""The largest number of rows, and copies of rows, that are computed together."""
 
 COPIES = 8
 """Copies K of each row in a sample, where a model draws both once for all rows and for each row."""
@@ -84,7 +84,7 @@ class Sampler:
             this seed: B is 1, and all rows come in one call.
         shared: Whether anything is drawn once for all rows, so that samples may be different functions.
         per_row: Whether anything is drawn for each row.
-        copies: K; 1 unless the model is, or may be, both.
+        copies: K; unless it is given, 1 for a model that is not, and may not be, both.
         variables: The model's variables.
         block_size: The largest B.
         has_density: Whether the model's output is a distribution; otherwise it is a tensor.
@@ -98,6 +98,7 @@ class Sampler:
         row_shape: tuple[int, ...],
         graph_seed: int | None = None,
         own_per_row: bool = False,
+        copies: int | None = None,
     ) -> None:
         self._model, self._row_shape, self.graph_seed = weakref.ref(model), row_shape, graph_seed
         self.variables = list(model.variables)
@@ -105,7 +106,7 @@ class Sampler:
         per_row = {rule.per_row for _, rule in layers_with_rules(model)}
         self.shared = False in per_row or graph_seed is not None
         self.per_row = True in per_row or own_per_row
-        self.copies = COPIES if self.shared and self.per_row else 1
+        self.copies = copies or (COPIES if self.shared and self.per_row else 1)
         self.has_density, self.num_targets = False, 0
         self.classes: Bernoulli | Categorical | None = None
         self.moments = self._compiled(self._moments)
@@ -208,8 +209,11 @@ _SAMPLERS: weakref.WeakKeyDictionary[tf_keras.Model, tuple[list[Any], Sampler | 
 each row."""
 
 
-def _sampler_of(model: tf_keras.Model, x: Float32Array, seed: int) -> Sampler:
-    """The model's sampler. For a model that draws in its own way it is new, so that it draws the same each time."""
+def _sampler_of(model: tf_keras.Model, x: Float32Array, seed: int, copies: int | None) -> Sampler:
+    """The model's sampler. For a model that draws in its own way it is new, so that it draws the same each time.
+
+    So it is with another number of copies of the rows than the model needs.
+    """
     layers = [(weakref.ref(x), getattr(x, "rate", None), getattr(x, "activation", None)) for x in layers_of(model)]
     state: list[Any] = [x.shape[1:], *layers]  # All that a graph depends on, except the values of variables.
     if model not in _SAMPLERS or _SAMPLERS[model][0] != state:
@@ -220,7 +224,9 @@ def _sampler_of(model: tf_keras.Model, x: Float32Array, seed: int) -> Sampler:
             in_copies = Sampler(model, x.shape[1:], graph_seed=0, own_per_row=True)
             _SAMPLERS[model] = state, in_copies.draws_for_each_row(x[:32])
     known = _SAMPLERS[model][1]
-    return known if isinstance(known, Sampler) else Sampler(model, x.shape[1:], graph_seed=seed, own_per_row=known)
+    if not isinstance(known, Sampler):
+        return Sampler(model, x.shape[1:], graph_seed=seed, own_per_row=known, copies=copies)
+    return known if copies in (None, known.copies) else Sampler(model, x.shape[1:], copies=copies)
 
 
 Blocks = Iterator[list[Float32Array]]
@@ -237,6 +243,7 @@ class FunctionSamples:
         x: Inputs `[N, ...]`.
         num_samples: S.
         seed: Seed of the samples.
+        copies: Copies K of the rows in each sample; None for as many as the sampler needs.
     """
 
     model: tf_keras.Model
@@ -244,9 +251,12 @@ class FunctionSamples:
     x: Float32Array
     num_samples: int
     seed: int
+    copies: int | None = None
 
     @classmethod
-    def of(cls, model: tf_keras.Model, x: npt.ArrayLike, num_samples: int, seed: int) -> FunctionSamples:
+    def of(
+        cls, model: tf_keras.Model, x: npt.ArrayLike, num_samples: int, seed: int, copies: int | None = None
+    ) -> FunctionSamples:
         """Check the arguments, and build a model that was never called."""
         require_model(model)
         require_count("num_samples", num_samples)
@@ -254,11 +264,12 @@ class FunctionSamples:
         rows = require_inputs(model, x)
         if not model.built:
             model(rows[:1])
-        return cls(model, _sampler_of(model, rows, int(seed)), rows, int(num_samples), int(seed))
+        sampler = _sampler_of(model, rows, int(seed), copies)
+        return cls(model, sampler, rows, int(num_samples), int(seed), copies)
 
     def again(self) -> FunctionSamples:
         """The same samples once more: the sampler of a model that draws in its own way can be used only once."""
-        return dataclasses.replace(self, sampler=_sampler_of(self.model, self.x, self.seed))
+        return dataclasses.replace(self, sampler=_sampler_of(self.model, self.x, self.seed, self.copies))
 
     def moments(self) -> Iterator[Blocks]:
         """Means and variances of y given the sample, `[B, K, R, D]` each; one sample where nothing is random."""
@@ -273,7 +284,7 @@ class FunctionSamples:
         return self._chunks(self.sampler.noisy, noise_seed=noise_seed)
 
     def _chunks(self, function: Any, *, y: Array | None = None, noise_seed: int | None = None) -> Iterator[Blocks]:
-        size = ROWS if self.sampler.graph_seed is None else len(self.x)
+        size = max(1, ROWS // self.sampler.copies) if self.sampler.graph_seed is None else len(self.x)
         for start in range(0, len(self.x), size):
             yield self._blocks(function, slice(start, start + size), y, noise_seed)
 

@@ -29,8 +29,8 @@ def predict(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, 
     Any tf_keras model will do. Function samples of the dense variational layers of this package and of TensorFlow
     Probability, of `SharedUnits`, `NormalUnits` and `ConditionalUnits` and of Keras's Dropout are drawn in compiled
     blocks. Other random layers draw in their own way, in one call a sample for all inputs; what differs there between
-    copies of a row counts as drawn for each row. A model that puts out a tensor instead of a distribution has no
-    aleatoric variance, no density and no noise to sample.
+    copies of a row counts as drawn for each row, and so do the signs of TFP's convolutions by Flipout. A model that
+    puts out a tensor instead of a distribution has no aleatoric variance, no density and no noise to sample.
 
     Args:
         model: The model as it is now. Training it further does not change a predictive that was made before.
@@ -143,8 +143,8 @@ def mean_log_prob(
         x: Inputs `[N, ...]`; `[N]` if the model takes one feature.
         y: Targets `[N, D]`, or `[N]` if D = 1.
         num_samples: S, a whole number >= 1.
-        num_draws: K, a whole number >= 1: the mean over S groups of the log of the mean density of K samples, as in the
-            bound of `ConditionalUnits`.
+        num_draws: K, a whole number >= 1: the log of the mean density over K draws of each row's latents in a sample,
+            as in the bound of `ConditionalUnits`.
         seed: Seed of the function samples, >= 0.
 
     Returns:
@@ -154,16 +154,16 @@ def mean_log_prob(
         TypeError: If `model` is not a tf_keras model.
         ValueError: If x or y does not fit the model or is not finite, or the model puts out no distribution.
     """
-    samples, targets = FunctionSamples.of(model, x, num_samples * num_draws, seed), finite_table("y", flattened(y))
+    samples, targets = FunctionSamples.of(model, x, num_samples, seed, num_draws), finite_table("y", flattened(y))
     sampler = samples.sampler
     require(sampler.has_density, NO_DENSITY)
     expected = [len(samples.x), sampler.num_targets]
     require(list(targets.shape) == expected, f"y must have shape {expected}, got {list(targets.shape)}")
     if sampler.classes:
         sampler.classes.require_targets(targets)
-    log_densities = _first_copies(samples.log_densities(targets)).astype(np.float64)
-    groups = log_densities.reshape(-1, min(num_draws, len(log_densities)), len(targets))
-    return np.asarray(_log_mean_exp(groups, axis=1).mean(axis=0))
+    chunks = ([block.astype(np.float64) for (block,) in blocks] for blocks in samples.log_densities(targets))
+    means = [np.concatenate([_log_mean_exp(block, axis=1) for block in blocks]).mean(axis=0) for blocks in chunks]
+    return np.concatenate(means)
 
 
 @contextlib.contextmanager
@@ -187,8 +187,8 @@ def _first_copies(chunks: Iterable[Blocks]) -> Float32Array:
 def _moments(blocks: Blocks, sampler: Sampler) -> tuple[Array, ...]:
     """Mean, three variances, latent information and expected entropy of R rows, `[R, D]`; see `Predictive`.
 
-    The last two are `[R, 0]` if y is not a class. Deviations from the first sample are summed, so that the variance is
-    exactly 0 if all samples are equal.
+    The last two are `[R, 0]` if y is not a class. Deviations from the first sample are summed, so that variance and
+    information are exactly 0 if all samples are equal.
     """
     count, first = 0, np.zeros(())
     total = squares = within = noise = entropies = entropies_of_means = np.zeros(())
@@ -198,19 +198,19 @@ def _moments(blocks: Blocks, sampler: Sampler) -> tuple[Array, ...]:
         total = total + deviation.mean(axis=1).sum(axis=0)
         squares = squares + (deviation**2).mean(axis=1).sum(axis=0)
         noise = noise + variances.mean(axis=1, dtype=np.float64).sum(axis=0)
-        entropies = entropies + _entropy(sampler, means).mean(axis=1).sum(axis=0)
+        entropies = entropies + (_entropy(sampler, means) - _entropy(sampler, first)).mean(axis=1).sum(axis=0)
         if sampler.copies > 1:
             within = within + deviation.var(axis=1).sum(axis=0)
             of_means = _entropy(sampler, means.mean(axis=1, dtype=np.float64))
-            entropies_of_means = entropies_of_means + of_means.sum(axis=0)
+            entropies_of_means = entropies_of_means + (of_means - _entropy(sampler, first)).sum(axis=0)
         count += len(means)
     shift = total / count
-    mean = first + shift
+    mean, expected_entropy = first + shift, _entropy(sampler, first) + entropies / count
     variance = np.maximum(squares / count - shift**2, 0)
-    information = np.maximum(_entropy(sampler, mean) - entropies / count, 0)
+    information = np.maximum(_entropy(sampler, mean) - expected_entropy, 0)
     epistemic = _epistemic(sampler, variance, within / count)
     mutual_information = _epistemic(sampler, information, (entropies_of_means - entropies) / count)
-    return mean, epistemic, variance - epistemic, noise / count, information - mutual_information, entropies / count
+    return mean, epistemic, variance - epistemic, noise / count, information - mutual_information, expected_entropy
 
 
 def _entropy(sampler: Sampler, means: Array | Float32Array) -> Array:
