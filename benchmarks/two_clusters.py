@@ -296,12 +296,15 @@ class DataMissingError(click.ClickException):
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1), help="Processes.")
 @click.option("--settings", "count", default=4, show_default=True, type=click.IntRange(1, 4), help="The first so many.")
 @click.option("--steps", default=STEPS, show_default=True, type=click.IntRange(2), help="Gradient steps of a fit.")
-def main(out: Path, workers: int, count: int, steps: int) -> None:
+@click.option(
+    "--methods", multiple=True, type=click.Choice(COMPARED), default=COMPARED, help="Once each; all by default."
+)
+def main(out: Path, workers: int, count: int, steps: int, methods: tuple[str, ...]) -> None:
     """Measure, print a table, and write its rows and the figure."""
     folder = os.environ.get(VARIABLE)
     if not folder or not (Path(folder) / "two_clusters" / "origin_x.txt").is_file():
         raise DataMissingError(f"{VARIABLE} must be a folder that holds two_clusters/origin_x.txt, got {folder!r}")
-    console, settings, names = Console(), SETTINGS[:count], (LIMIT, *COMPARED)
+    console, settings, names = Console(), SETTINGS[:count], (LIMIT, *methods)
     runs = sorted(itertools.product(settings, names), key=lambda pair: (pair[1] != "hmc", -pair[0].layers))
     results: dict[tuple[Setting, str], tuple[Row, Array]] = {}
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -99,11 +99,11 @@ def test_mutual_information_is_a_geometric_mean_with_its_interval_and_zero_where
     logs = np.log(information)
     expected = np.exp([logs.mean(), *stats.t.interval(0.95, 2, logs.mean(), stats.sem(logs))])
     for region in REGIONS:
-        names = [f"mutual_information_{region}{bound}" for bound in ("", "_low", "_high")]
+        names = [f"information_{region}{bound}" for bound in ("", "_low", "_high")]
         np.testing.assert_allclose(summary[names].tolist(), expected)
     none = summarise(results_table(run_rows("output", mutual_information=0.0, train_accuracy=0.75))).iloc[0]
-    assert (none["mutual_information_near"], none["train_accuracy"]) == (0.0, 0.75)
-    assert math.isnan(none["mutual_information_near_low"])
+    assert (none["information_near"], none["train_accuracy"]) == (0.0, 0.75)
+    assert math.isnan(none["information_near_low"])
 
 
 def test_a_summary_of_classes_has_an_entropy() -> None:
@@ -178,10 +178,10 @@ def test_the_information_of_the_draw_is_that_of_parameters_and_latents_together(
         for row in run_rows("mine", seed, mutual_information=parameters, latent_information=latents)
     ]
     summary = summarise(results_table(rows)).iloc[0]
-    assert summary["mutual_information_near"] == pytest.approx(0.04)
+    assert summary["information_near"] == pytest.approx(0.04)
     assert summary["latent_information_share_near"] == pytest.approx((0.25 + 0.75) / 2)
     none = summarise(results_table(run_rows("output", mutual_information=0.0, latent_information=0.0))).iloc[0]
-    assert (none["mutual_information_near"], none["latent_information_share_near"]) == (0.0, 0.0)
+    assert (none["information_near"], none["latent_information_share_near"]) == (0.0, 0.0)
     assert math.isnan(summarise(results_table(run_rows())).iloc[0]["latent_information_share_near"])
 
 

@@ -244,7 +244,9 @@ def test_output_is_fitted_as_in_the_lecture_where_the_dataset_asks_for_it() -> N
     assert [p.diagnostics.likelihood for p in (as_given, as_in_lecture)] == ["Normal(scale=8)", "Normal()"]
     assert "maximum likelihood" in as_in_lecture.diagnostics.note
     assert as_given.diagnostics.note == ""
-    assert [float(sum(p.model.losses)) > 0 for p in (as_given, as_in_lecture)] == [True, False]
+    by_mode = dataclasses.replace(method, point_prior=True).fit(dataset, NETWORK, 0)
+    assert [float(sum(p.model.losses)) > 0 for p in (as_given, as_in_lecture, by_mode)] == [True, False, True]
+    assert by_mode.diagnostics.note == "fitted as in the lecture"
 
 
 @pytest.mark.parametrize("name", CHAINS)

@@ -135,7 +135,7 @@ WRONG_SETTINGS = {
     "standardise": (1, "standardise must be True or False, got 1"),
     "initial_scale": (-1.0, "initial_scale must be > 0, got -1.0"),
     "kl_weight": (-0.5, "kl_weight must be >= 0, got -0.5"),
-    "point_prior": (None, "point_prior must be True or False, got None"),
+    "point_prior": ("yes", "point_prior must be True or False, got 'yes'"),
     "latent_size": (0, "latent_size must be a whole number >= 1, got 0"),
     "decoder_units": (7, "decoder_units must be a tuple of whole numbers, got 7"),
     "latent_prior_scale": (0.0, "latent_prior_scale must be > 0, got 0.0"),

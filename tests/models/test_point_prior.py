@@ -172,3 +172,9 @@ def test_bad_arguments_raise_an_error_of_one_line(arguments: tuple[float, int], 
     with pytest.raises(ValueError, match=message) as caught:
         NormalPrior(*arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_the_fan_in_of_a_convolution_is_all_that_a_unit_sees() -> None:
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 5, 2))
+    penalty = float(NormalPrior(1.5, 40, scale_by_fan_in=True)(kernel))
+    assert penalty == pytest.approx(3 * 3 * 5 * (kernel**2).sum() / (2 * 1.5**2) / 40)

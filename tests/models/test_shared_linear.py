@@ -75,3 +75,10 @@ def test_the_predictive_is_the_closed_form_of_the_fitted_factors(trained: Any) -
     assert (np.abs(predictive.mean[:, 0] - mean) < 4.5 * np.sqrt(variance / draws)).all()
     assert (np.abs(predictive.epistemic_variance[:, 0] / variance - 1) < 4.5 * np.sqrt(2 / draws)).all()
     assert (predictive.latent_variance == 0).all()
+
+
+def test_all_elements_of_a_row_have_the_same_factors_in_training() -> None:
+    """As the draws of its latents must; other rows have others."""
+    outputs = SharedUnits(num_examples=N, initial_scale=1.0, seed=0)(tf.ones([6, 4, 3])).numpy()
+    np.testing.assert_array_equal(outputs, np.broadcast_to(outputs[:, :1], outputs.shape))
+    assert (np.ptp(outputs[:, 0], axis=0) > 0).all()

@@ -12,7 +12,7 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from variational_bnn.base import Network
-from variational_bnn.models.latents import ConditionalUnits
+from variational_bnn.models.latents import ConditionalUnits, NormalUnits
 from variational_bnn.models.likelihood_head import MixtureHead
 from variational_bnn.models.likelihoods import Normal
 from variational_bnn.models.losses import KLAnnealing, negative_log_likelihood
@@ -102,6 +102,24 @@ def test_weights_are_the_same_for_all_draws_of_the_latents_of_a_bound() -> None:
     functions = sample_functions(model, X, num_samples=10 * evaluations).reshape(evaluations, 10, N, 2)
     with_own = -np.logaddexp.reduce(-by_hand.normal_nll(Y, functions, np.array(0.5)), axis=1) + np.log(10)
     assert shown.mean() - with_own.mean() > 10 * error
+
+
+def test_a_prior_of_another_number_of_examples_is_noticed_in_kernel_and_bias_apart() -> None:
+    priors = {"kernel_regularizer": NormalPrior(1.0, 7 * N), "bias_regularizer": NormalPrior(1.0, N)}
+    model = tf_keras.Sequential([tf_keras.Input((3,)), tf_keras.layers.Dense(4, name="dense", **priors)])
+    model.add(tfp.layers.IndependentNormal(2))
+    expected = f"dense: the penalty of its prior is divided by {7 * N} examples, not {N}"
+    assert audit_elbo(model, X, Y, **FEW).warnings == (expected,)
+
+
+def test_a_bound_of_several_draws_with_other_latents_is_not_audited() -> None:
+    inputs = tf_keras.Input((3,))
+    latents = NormalUnits(seed=0, name="below")(tf_keras.layers.Dense(4)(inputs))
+    outputs = MixtureHead(Normal(scale=0.5), 2)(
+        ConditionalUnits(num_draws=3, seed=1)(tf_keras.layers.Dense(4)(latents))
+    )
+    with pytest.raises(ValueError, match="must have no other latents to be audited"):
+        audit_elbo(VariationalModel(inputs, outputs), X, Y, **FEW)
 
 
 def test_weight_decay_of_a_users_layer_is_not_a_prior_penalty() -> None:

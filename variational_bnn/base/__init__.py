@@ -1,7 +1,8 @@
 """The architecture on one page: what is described, what is predicted, and the two protocols between them.
 
 A `Dataset` and a `Network` go into a `Method`; it returns a `Posterior`, whose `Predictive` splits the variance of y
-into what the model does not know (epistemic) and what it takes for noise (aleatoric). Nothing here needs TensorFlow.
+by its source: what the model does not know (epistemic), noise of latents of each row (latent) and noise of the
+likelihood (aleatoric). Nothing here needs TensorFlow.
 """
 
 from variational_bnn.base.constants import ACTIVATIONS, BETWEEN, BEYOND, LEVELS, MAX_R_HAT, MIN_ESS, NEAR, REGIONS, TAU

@@ -25,8 +25,9 @@ def lecture() -> Dataset:
     """The 20 points of the lecture: a noisy sine with a gap in the middle.
 
     x is `[20, 1]`, in the intervals [-0.5, -0.21] and [0.21, 0.5]; y is `[20, 1]`, and agrees with
-    10 sin(2 pi x) + N(0, 1), so that `noise_scale` is 1. The `larger_sample` of
-    80 points is drawn from that formula. Variation in the output is shown as in the lecture (`output_as_in_lecture`).
+    10 sin(2 pi x) + N(0, 1), so that `noise_scale` is 1. The `larger_sample`
+    of 80 points is drawn from that formula. Variation in the output is shown as in the lecture
+    (`output_as_in_lecture`).
 
     Source: Harvard CS109B 2021, lecture 27, read off the plot to about 0.1.
 

@@ -56,7 +56,7 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
         - `sd_<region>` with bounds: geometric mean of the sd over draws, in the units of y: the root of the region's
           mean epistemic plus latent variance. It is 0 and has no bounds if a seed has exactly no variance
         - `latent_share_<region>`: mean share of the latent variance in that sum; 0 where there is no variance
-        - `mutual_information_<region>` with bounds: geometric mean of the information that y gives on the draw, of its
+        - `information_<region>` with bounds: geometric mean of the information that y gives on the draw, of its
           parameters and latents together, in nats. It is 0 and has no bounds if a seed has exactly none; NaN if y is a
           number. `latent_information_share_<region>`: mean share of the latents in it
         - `<region>_near` with bounds, for the regions `between` and `beyond`: geometric mean of the ratio of variances
@@ -110,7 +110,7 @@ def _summary(rows: pd.DataFrame) -> dict[str, float | str]:
     for region in REGIONS:
         columns |= with_bounds(f"sd_{region}", ratio_interval(np.sqrt(over_draws[region])))
         columns[f"latent_share_{region}"] = _mean_share(latent[region], over_draws[region])
-        columns |= with_bounds(f"mutual_information_{region}", ratio_interval(information[region]))
+        columns |= with_bounds(f"information_{region}", ratio_interval(information[region]))
         columns[f"latent_information_share_{region}"] = _mean_share(latent_information[region], information[region])
     for region in (BETWEEN, BEYOND):
         columns |= with_bounds(f"{region}_near", ratio_interval(ratios[region]))

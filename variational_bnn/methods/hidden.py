@@ -14,7 +14,7 @@ from variational_bnn.methods.training import PointWeights
 from variational_bnn.models.builders.hidden import build_hidden_variation
 
 COLLAPSED = 0.1
-"""The largest mean KL of the latents of a row, in nats, at which they tell next to nothing of x."""
+"""The largest mean KL of the latents of a row, in nats, that counts as none: at most so much they tell of x."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,27 @@ class _Hidden(PointWeights):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HiddenVariation(_Hidden):
+class _Latents(_Hidden):
+    """A network with latents of each row between an encoder and a decoder.
+
+    Attributes:
+        latent_size: Number of latents of a row.
+        decoder_units: Units of each hidden layer of the decoder; None for those of the network in reverse order.
+    """
+
+    latent_size: int = 2
+    decoder_units: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        require_count("latent_size", self.latent_size)
+        if self.decoder_units is not None:
+            object.__setattr__(self, "decoder_units", require_sizes("decoder_units", self.decoder_units))
+
+
+@dataclass(frozen=True, kw_only=True)
+class HiddenVariation(_Latents):
     """Variation in the hidden units: latents of each row, as in a variational autoencoder.
 
     An encoder with the network's hidden units puts out a mean and a scale of a few latents for each x, whose prior is
@@ -80,14 +100,11 @@ class HiddenVariation(_Hidden):
         ((5, 1), True)
     """
 
-    latent_size: int = 2
-    decoder_units: tuple[int, ...] | None = None
     kl_weight: float = 1.0
 
     def __post_init__(self) -> None:
         """Check the settings."""
         super().__post_init__()
-        _require_sizes(self)
         require_kl_weight(self.kl_weight)
 
     def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
@@ -107,7 +124,8 @@ class HiddenVariation(_Hidden):
             point_prior=self.point_prior,
         )
         posterior = self.train(build, dataset, network, seed)
-        return posterior.with_note(_note_of_collapse(posterior, dataset))
+        known = isinstance(getattr(network.likelihood, "scale", None), float)
+        return posterior.with_note(_note_of_collapse(posterior, dataset, of_bound=self.kl_weight == 1 and not known))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,7 +196,7 @@ class SharedHiddenVariation(_Hidden):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConditionalHiddenVariation(_Hidden):
+class ConditionalHiddenVariation(_Latents):
     """Variation in the hidden units: latents of each row, with a learned prior p(z given x).
 
     An encoder with the network's hidden units puts out a mean and a scale of a few latents for each x, and a decoder
@@ -217,14 +235,11 @@ class ConditionalHiddenVariation(_Hidden):
         ((5, 1), True)
     """
 
-    latent_size: int = 2
-    decoder_units: tuple[int, ...] | None = None
     num_draws: int = 10
 
     def __post_init__(self) -> None:
         """Check the settings."""
         super().__post_init__()
-        _require_sizes(self)
         require_count("num_draws", self.num_draws)
 
     def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
@@ -246,19 +261,18 @@ class ConditionalHiddenVariation(_Hidden):
         return self.train(build, dataset, network, seed)
 
 
-def _require_sizes(settings: HiddenVariation | ConditionalHiddenVariation) -> None:
-    """Raise a `ValueError` unless the sizes of latents and decoder are whole numbers >= 1."""
-    require_count("latent_size", settings.latent_size)
-    if settings.decoder_units is not None:
-        object.__setattr__(settings, "decoder_units", require_sizes("decoder_units", settings.decoder_units))
+def _note_of_collapse(posterior: ModelPosterior, dataset: Dataset, *, of_bound: bool) -> str:
+    """A note that the latents ignore x, if their mean KL at the training rows is nearly 0; otherwise empty.
 
-
-def _note_of_collapse(posterior: ModelPosterior, dataset: Dataset) -> str:
-    """A note that the latents ignore x, if their mean KL at the training rows is nearly 0; otherwise empty."""
+    Args:
+        posterior: The fit.
+        dataset: What it was fitted to.
+        of_bound: Whether the bound itself asks for it, so that the note says why.
+    """
     x = posterior.x_scaler.transform(dataset.x).astype(np.float32)
     posterior.model(x)
     kl = float(posterior.model.get_layer("latents").kl)
     if kl > COLLAPSED:
         return ""
-    bound = "the bound of log p(y), -log p(y given z) + KL, is then least where q(z given x) is the prior"
-    return f"latents ignore x (KL {kl:.2g} nats a row): {bound}"
+    why = ": the bound of log p(y), -log p(y given z) + KL, is then least where q(z given x) is the prior"
+    return f"latents ignore x (KL {kl:.2g} nats a row){why if of_bound else ''}"

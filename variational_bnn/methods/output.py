@@ -8,7 +8,7 @@ from functools import partial
 
 from variational_bnn.base import Dataset, Network
 from variational_bnn.methods.problem import ModelPosterior
-from variational_bnn.methods.training import PointWeights
+from variational_bnn.methods.training import GradientMethod, PointWeights
 from variational_bnn.models.builders.output import build_output_variation
 from variational_bnn.models.likelihoods import Normal
 
@@ -30,7 +30,7 @@ class OutputVariation(PointWeights):
         schedule: "cosine" to lower the learning rate to 0 along a cosine (Loshchilov & Hutter 2017, arXiv 1608.03983),
             or "constant".
         point_prior: Whether the weights have the network's prior as a penalty; otherwise the fit is of maximum
-            likelihood.
+            likelihood. None for maximum likelihood on the lecture's data, and the prior on all others.
         standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
             the training rows. Predictions are in the dataset's units in either case.
 
@@ -48,6 +48,15 @@ class OutputVariation(PointWeights):
         (5, 1)
     """
 
+    point_prior: bool | None = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if self.point_prior is None:
+            GradientMethod.__post_init__(self)
+        else:
+            super().__post_init__()
+
     def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
         """Train the network to the mode of the posterior of its weights, or as in the lecture.
 
@@ -58,6 +67,7 @@ class OutputVariation(PointWeights):
         likelihood, in_lecture = network.likelihood, dataset.output_as_in_lecture
         if in_lecture and isinstance(likelihood, Normal) and isinstance(likelihood.scale, float):
             network = dataclasses.replace(network, likelihood=dataclasses.replace(likelihood, scale=None))
-        build = partial(build_output_variation, point_prior=self.point_prior and not in_lecture)
-        posterior = self.train(build, dataset, network, seed)
-        return posterior.with_note("fitted by maximum likelihood, as in the lecture") if in_lecture else posterior
+        prior = not in_lecture if self.point_prior is None else self.point_prior
+        posterior = self.train(partial(build_output_variation, point_prior=prior), dataset, network, seed)
+        by_likelihood = "by maximum likelihood, " if not prior else ""
+        return posterior.with_note(f"fitted {by_likelihood}as in the lecture") if in_lecture else posterior

@@ -118,7 +118,9 @@ class ConditionalUnits(Stochastic):
     is, in expectation, an upper bound of -log p(y given x), which falls to it as K grows (Burda et al. 2015,
     arXiv 1509.00519, with the prior as proposal; Tang & Salakhutdinov 2013, Learning Stochastic Feedforward Neural
     Networks). There is no KL. The latents are noise of the row, not uncertainty about parameters. A prediction draws
-    one z for each row and draw.
+    one z for each row and draw. Layers above this one must have point weights or draw once for a row and all its
+    latents, as `SharedUnits` and `DenseReparameterization` do: those that draw for each of the K latents apart, as
+    `DenseFlipout` does in training, are trained by another bound.
 
     Args:
         num_draws: K, >= 1.

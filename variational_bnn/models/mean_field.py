@@ -144,7 +144,7 @@ class DenseReparameterization(MeanFieldDense, tfp.layers.DenseReparameterization
     layer that is called twice in a model adds its KL twice.
 
     `vbnn.predict` and `vbnn.sample_functions` do not call `draw`. They sample whole kernels and biases from
-    `posterior()`, in `prediction/function_samples.py`, so that each draw is one function of x.
+    `posterior()`, in `prediction/rules.py`, so that each draw is one function of x.
 
     Inputs have shape `[..., fan-in]`, outputs `[..., units]`.
 
@@ -209,7 +209,7 @@ class DenseFlipout(MeanFieldDense, tfp.layers.DenseFlipout):
     layer that is called twice in a model adds its KL twice.
 
     `vbnn.predict` and `vbnn.sample_functions` do not call `draw`. They sample whole kernels and biases from
-    `posterior()`, in `prediction/function_samples.py`, so that each draw is one function of x.
+    `posterior()`, in `prediction/rules.py`, so that each draw is one function of x.
 
     Inputs have shape `[..., fan-in]`, outputs `[..., units]`.
 
@@ -279,7 +279,7 @@ class DenseLocalReparameterization(MeanFieldDense, tfp.layers.DenseLocalReparame
     layer that is called twice in a model adds its KL twice.
 
     `vbnn.predict` and `vbnn.sample_functions` do not call `draw`. They sample whole kernels and biases from
-    `posterior()`, in `prediction/function_samples.py`, so that each draw is one function of x.
+    `posterior()`, in `prediction/rules.py`, so that each draw is one function of x.
 
     Inputs have shape `[..., fan-in]`, outputs `[..., units]`.
 

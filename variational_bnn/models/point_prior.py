@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from variational_bnn.base.checks import is_positive, require, require_count
@@ -14,12 +15,14 @@ class NormalPrior(tf_keras.regularizers.Regularizer):
 
     The constant of the density is left out, so that the penalty is `|w|^2 / (2 s^2) / N`, 0 where all weights are 0.
     Beside the mean negative log-likelihood it makes the loss that of the mode of the posterior (MAP, the maximum a
-    posteriori estimate). `VariationalModel` shows the sum of these penalties as `prior_penalty`.
+    posteriori estimate). `VariationalModel` shows the sum of these penalties of all kernels and
+    biases as `prior_penalty`.
 
     Args:
         prior_scale: s, > 0.
         num_examples: Number of rows N that the model will be trained on.
-        scale_by_fan_in: Whether the prior variance is divided by the fan-in, the first size of the weights.
+        scale_by_fan_in: Whether the prior variance is divided by the fan-in, the product of all sizes of the weights but
+            the last.
 
     Raises:
         ValueError: If `prior_scale` is not > 0, or `num_examples` is not a whole number >= 1.
@@ -41,7 +44,7 @@ class NormalPrior(tf_keras.regularizers.Regularizer):
 
     def __call__(self, weights: tf.Tensor) -> tf.Tensor:
         """The penalty of weights of any shape, in nats per example, a scalar."""
-        fan_in = weights.shape[0] if self.scale_by_fan_in else 1
+        fan_in = math.prod(weights.shape[:-1]) if self.scale_by_fan_in else 1
         return fan_in / (2 * self.prior_scale**2 * self.num_examples) * tf.reduce_sum(tf.square(weights))
 
     def get_config(self) -> dict[str, Any]:

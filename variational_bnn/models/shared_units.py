@@ -101,7 +101,9 @@ class SharedUnits(Variational):
         inputs = tf.convert_to_tensor(inputs, self.compute_dtype)
         self.add_kl(self.units_kl() / self.num_examples)
         q = self.posterior().distribution
-        noise = standard_normal(tf.shape(inputs), self.next_seed(inputs), inputs.dtype)
+        within_row = [1] * (len(inputs.shape) - 2)  # All elements of a row have the same factors.
+        shape = [tf.shape(inputs)[0], *within_row, inputs.shape[-1]]
+        noise = standard_normal(shape, self.next_seed(inputs), inputs.dtype)
         return inputs * (q.loc + q.scale * noise)
 
     def settings(self) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -187,7 +186,8 @@ def audit_elbo(
     Raises:
         TypeError: If `model` is not a tf_keras model.
         ValueError: If x or y does not fit the model or is not finite, the model puts out no distribution, num_examples
-            is below the number of rows, num_samples < 1 or seed < 0.
+            is below the number of rows, num_samples < 1 or seed < 0, or the model has other latents beside a
+            `ConditionalUnits`.
 
     Example:
         The KL of a bare TFP layer is not divided by the number of examples.
@@ -205,7 +205,7 @@ def audit_elbo(
         dense_flipout...: full KL: 40 times too strong, since it is not divided by num_examples
     """
     require_model(model)
-    draws = math.prod(layer.num_draws for layer in layers_of(model) if isinstance(layer, ConditionalUnits))
+    draws = _draws_of_bound(model)
     nll = -float(mean_log_prob(model, x, y, num_samples=num_samples, num_draws=draws, seed=seed).mean())
     rows = np.asarray(x, np.float32)
     count = len(rows) if num_examples is None else num_examples
@@ -241,14 +241,21 @@ def audit_elbo(
     )
 
 
+def _draws_of_bound(model: tf_keras.Model) -> int:
+    """The number of draws of the latents in the bound that the model is trained by."""
+    conditional = [layer for layer in layers_of(model) if isinstance(layer, ConditionalUnits)]
+    if not conditional:
+        return 1
+    others = [layer.name for layer in layers_of(model) if isinstance(layer, ConditionalUnits | NormalUnits)][1:]
+    require(not others, f"a model with ConditionalUnits must have no other latents to be audited, got {others}")
+    return int(conditional[0].num_draws)
+
+
 def _mistakes_of_priors(model: tf_keras.Model, num_examples: int) -> list[str]:
     """The layers whose point weights have a prior that is divided by another number of examples."""
-    others = {layer.name: prior.num_examples for layer, prior, _ in priors_of(model)}
-    return [
-        f"{name}: the penalty of its prior is divided by {got} examples, not {num_examples}"
-        for name, got in others.items()
-        if got != num_examples
-    ]
+    divisors = dict.fromkeys((layer.name, prior.num_examples) for layer, prior, _ in priors_of(model))
+    told = "the penalty of its prior is divided by {} examples, not {}"
+    return [f"{name}: {told.format(got, num_examples)}" for name, got in divisors if got != num_examples]
 
 
 def _layers_with_kl(model: tf_keras.Model) -> list[tuple[Any, str]]:

@@ -23,8 +23,8 @@ def predict(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int = 200, 
     A function sample is one draw of everything random in the model: weights, masks and factors of units once for all
     rows, latents for each row. The variance of y over the samples is the variance of their means, epistemic as far as
     it comes from what is drawn once for all rows and latent as far as it comes from what is drawn for each row, plus
-    the mean of their variances (aleatoric). In a model with both, each sample has 8 draws of the latents, by which the
-    two parts are told apart without bias.
+    the mean of their variances (aleatoric). In a model with both, each sample has 8 draws of the latents, by which
+    the two parts are estimated; where all is latent, a small epistemic variance may be left.
 
     Any tf_keras model will do. Function samples of the dense variational layers of this package and of TensorFlow
     Probability, of `SharedUnits`, `NormalUnits` and `ConditionalUnits` and of Keras's Dropout are drawn in compiled

@@ -162,10 +162,10 @@ def _over_draws(summary: pd.DataFrame, about: str) -> Table:
 
 
 def _information(summary: pd.DataFrame) -> Table:
-    table = new_table("Classes: mutual information, in nats", *REGIONS, "entropy", "accuracy")
+    table = new_table("Classes: mutual information of y and the draw, in nats", *REGIONS, "entropy", "accuracy")
     for _, row in summary.iterrows():
         of = "latent_information_share"
-        information = [_with_share(row, "mutual_information", of, region) for region in REGIONS]
+        information = [_with_share(row, "information", of, region) for region in REGIONS]
         entropy, accuracy = value(row, "entropy_near"), value(row, "train_accuracy")
         table.add_row(row["method"], *information, short(entropy), short(accuracy, 3))
     return table

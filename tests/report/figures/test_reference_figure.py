@@ -48,7 +48,7 @@ def test_latent_variance_is_a_dotted_line_and_no_epistemic_sd() -> None:
     assert dotted.get_linestyle() == ":"
     np.testing.assert_array_equal(lines_of(strips[1], "method")[0].get_ydata(), 0 * X)
     assert not lines_of(weights, "method with latents")
-    assert weights.get_ylabel() == "epistemic sd of y"
+    assert weights.get_ylabel() == "sd of y over draws"
     assert "with latents, noise of the row" in [text.get_text() for text in figure.legends[0].get_texts()]
     assert drawn(figure)
     for before in (reference_predictions(), reference_predictions().assign(latent_variance=math.nan)):
@@ -65,7 +65,7 @@ def test_the_training_inputs_are_a_rug() -> None:
 def test_a_target_can_be_chosen() -> None:
     figure = plot_reference(reference_predictions(outputs=("y", "b")), DATA, "hmc", target="b")
     np.testing.assert_allclose(lines_of(panel(figure, "flipout"), "method")[0].get_ydata(), 4 * SDS["flipout"])
-    assert axes(figure)[0].get_ylabel() == "epistemic sd of b"
+    assert axes(figure)[0].get_ylabel() == "sd of b over draws"
     with pytest.raises(ValueError, match="unknown target 'z'; known: y"):
         plot_reference(reference_predictions(), DATA, "hmc", target="z")
 

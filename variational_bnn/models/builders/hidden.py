@@ -7,7 +7,14 @@ from functools import partial
 from typing import Any
 
 from variational_bnn.base import Network, require_network
-from variational_bnn.base.checks import require, require_count, require_known, require_sizes
+from variational_bnn.base.checks import (
+    is_positive,
+    require,
+    require_count,
+    require_kl_weight,
+    require_known,
+    require_sizes,
+)
 from variational_bnn.models.backend import tf_keras
 from variational_bnn.models.builders.assembly import (
     LayerMaker,
@@ -43,7 +50,7 @@ def build_hidden_variation(
 ) -> VariationalModel:
     """Build a network with random hidden units and point weights.
 
-    There are three kinds of latents:
+    There are three kinds of random hidden units:
 
     "amortized": a variational autoencoder from x to y (Kingma & Welling 2014, arXiv 1312.6114). An encoder with the
     network's hidden units gives q(z given x) = N(loc, scale^2) of a few latents z, with prior N(0, I), and a decoder
@@ -61,8 +68,8 @@ def build_hidden_variation(
     which is learned, and the loss is -log mean_k p(y given z_k) of K draws of it, a bound of -log p(y given x) that has
     no reason to ignore x (Tang & Salakhutdinov 2013; Burda et al. 2015, arXiv 1509.00519). There is no KL. Its latents
     are noise of the row, too. A recognition network q(z given x, y), as in Sohn et al. 2015 (Learning Structured Output
-    Representation using Deep Conditional Generative Models), is not built: it would have to see y before the model's
-    output, and a model that is trained by the ordinary `fit(x, y)` and predicts from x alone sees only x.
+    Representation using Deep Conditional Generative Models), is not built: it would need y as an
+    input, and the model, which predicts y from x alone and is trained by the ordinary `fit(x, y)`, has no such input.
 
     Args:
         network: The network to build, with at least one hidden layer, and its prior of the weights.
@@ -105,7 +112,9 @@ def build_hidden_variation(
     """
     require_network(network)
     require(bool(network.hidden_units), "hidden_units must not be empty for hidden variation, got ()")
-    require_known("kind of latents", latents, LATENTS)
+    require_known("kind of hidden units", latents, LATENTS)
+    require_kl_weight(kl_weight)
+    require(is_positive(latent_prior_scale), f"latent_prior_scale must be > 0, got {latent_prior_scale!r}")
     require_count("latent_size", latent_size)
     require_count("num_draws", num_draws)
     layer, prior = point_weights(network, num_examples, point_prior)
