@@ -21,8 +21,8 @@ class NormalPrior(tf_keras.regularizers.Regularizer):
     Args:
         prior_scale: s, > 0.
         num_examples: Number of rows N that the model will be trained on.
-        scale_by_fan_in: Whether the prior variance is divided by the fan-in, the product of all sizes of the weights but
-            the last.
+        scale_by_fan_in: Whether the prior variance is divided by the fan-in, the product of all sizes of the weights
+            but the last.
 
     Raises:
         ValueError: If `prior_scale` is not > 0, or `num_examples` is not a whole number >= 1.

@@ -28,9 +28,9 @@ class EpistemicReport:
         aleatoric_variance: For each region, the mean over function samples of the variance of y, averaged over the
             region's query points and the outputs.
         query_points: For each region, the number of its query points.
-        growth_exponent: The exponent p of epistemic sd ~ distance^p, without latents, over the query points beyond the data, where the
-            distance is that to the nearest training input. NaN if it is undefined: with fewer than three query points
-            of positive variance beyond the data, or with all at one distance.
+        growth_exponent: The exponent p of epistemic sd ~ distance^p, without latents, over the query points beyond the
+            data, where the distance is that to the nearest training input. NaN if it is undefined: with fewer than
+            three query points of positive variance beyond the data, or with all at one distance.
 
     Example:
         >>> import variational_bnn as vbnn
