@@ -79,10 +79,10 @@ def test_compare_keeps_every_file_and_is_silent_about_tensorflow(ran: Any) -> No
     for run in (out / "runs").iterdir():
         assert {path.name for path in run.iterdir()} == {"run.json", "rows.csv", "predictions.csv", "arrays.npz"}
     runs = sorted(run.name.rsplit("-", 1)[0] for run in (out / "runs").iterdir())
-    assert runs == ["flipout-0", "hidden-0", "output-0"]
+    assert runs == ["flipout-0", "hidden-0", "hidden_shared-0", "output-0"]
     assert not CHATTER.search(done.stderr), done.stderr
     assert not CHATTER.search(done.stdout)
-    assert "3/3" in done.stderr
+    assert "4/4" in done.stderr
 
 
 def test_the_same_command_gives_the_same_rows_in_this_process(ran: Any, tmp_path: Path) -> None:

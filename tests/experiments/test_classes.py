@@ -193,7 +193,7 @@ def test_the_command_prints_the_measures_of_classes(table: Path, tmp_path: Path)
     assert done.exit_code == 0, done.output
     words = " ".join(done.stdout.split())
     assert "Sd over draws of the probabilities on trees, 122 training rows of 3 classes, 2 seeds" in words
-    assert "Classes: mutual information, in nats method near between beyond entropy accuracy" in words
+    assert "Classes: mutual information of y and the draw, in nats method near between beyond entropy accuracy" in words
     assert "log-lik. joint accuracy" in words
     assert (tmp_path / "out" / "entropy.png").exists()
     for word in ("CRPS", "units of y", "4 x data"):

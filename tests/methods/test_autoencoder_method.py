@@ -26,7 +26,7 @@ def test_each_of_the_lectures_autoencoders_is_trained(name: str) -> None:
     assert np.isfinite(history["loss"]).all()
     predictive = vbnn.predict(model, IMAGES.x_test, num_samples=20, seed=0)
     assert predictive.mean.shape == (4, 20)
-    assert (predictive.epistemic_variance > 0).any() == (name != "ae")
+    assert (predictive.variance_over_draws > 0).any() == (name != "ae")
     assert (np.array(history["kl"]) > 0).all() == (name != "ae")
 
 

@@ -160,7 +160,7 @@ def test_the_initial_scale_is_the_argument() -> None:
 
 
 BAD_HIDDEN = {
-    "kind of latents": ({"latents": "vae"}, "unknown kind of latents 'vae'; known: amortized, shared, conditional"),
+    "kind": ({"latents": "vae"}, "unknown kind of hidden units 'vae'; known: amortized, shared, conditional"),
     "latent_size": ({"latent_size": 0}, "latent_size must be a whole number >= 1, got 0"),
     "latent_size of shared": ({"latents": "shared", "latent_size": 1.5}, r"latent_size must be .* >= 1, got 1\.5"),
     "num_draws": ({"latents": "conditional", "num_draws": 0}, "num_draws must be a whole number >= 1, got 0"),

@@ -71,7 +71,6 @@ class Problem:
 
     Attributes:
         network: With known noise, if any, in the units of `y` below.
-        given: The network as it was given, with known noise in the units of the dataset.
         x: Inputs `[N, F]`.
         y: Targets `[N, D]`.
         x_scaler: From the units of the dataset to those of `x`.
@@ -79,7 +78,6 @@ class Problem:
     """
 
     network: Network
-    given: Network
     x: Float32Array
     y: Float32Array
     x_scaler: StandardScaler
@@ -96,7 +94,6 @@ class Problem:
         x_scaler, y_scaler = scalers_of(dataset, standardise=standardise, discrete=network.likelihood.discrete)
         return cls(
             network=dataclasses.replace(network, likelihood=network.likelihood.in_units_of(y_scaler.scale_)),
-            given=network,
             x=x_scaler.transform(dataset.x).astype(np.float32),
             y=y_scaler.transform(dataset.y).astype(np.float32),
             x_scaler=x_scaler,
@@ -110,7 +107,8 @@ class Problem:
 
     def posterior(self, model: tf_keras.Model, num_parameters: int | None = None) -> ModelPosterior:
         """The posterior that a model of the scaled values is; its parameters are the trained ones unless given."""
-        diagnostics = dataclasses.replace(diagnostics_of(model), likelihood=str(self.given.likelihood))
+        likelihood = self.network.likelihood.in_units_of(1 / self.y_scaler.scale_)  # In the units of the dataset.
+        diagnostics = dataclasses.replace(diagnostics_of(model), likelihood=str(likelihood))
         if num_parameters is not None:
             diagnostics = dataclasses.replace(diagnostics, num_parameters=num_parameters)
         return ModelPosterior(model=model, x_scaler=self.x_scaler, y_scaler=self.y_scaler, diagnostics=diagnostics)
