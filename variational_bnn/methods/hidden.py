@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
 from variational_bnn.base import Dataset, Network
 from variational_bnn.base.checks import is_positive, require, require_count, require_kl_weight, require_sizes
 from variational_bnn.methods.problem import ModelPosterior
-from variational_bnn.methods.training import PointWeights
+from variational_bnn.methods.training import GradientMethod, PointWeights
 from variational_bnn.models.builders.hidden import build_hidden_variation
 
 COLLAPSED = 0.1
@@ -25,6 +27,8 @@ class _Hidden(PointWeights):
         initial_scale: Standard deviation of the units' noise at the start.
     """
 
+    latents: ClassVar[str]
+
     initial_scale: float = 0.2
 
     def __post_init__(self) -> None:
@@ -35,6 +39,18 @@ class _Hidden(PointWeights):
     def supports(self, dataset: Dataset, network: Network) -> str | None:
         """Why the network is not supported: it has no hidden units. None if it has some."""
         return None if network.hidden_units else "it needs hidden units, got hidden_units=()"
+
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
+        """Train the network by the bound of its kind of hidden units.
+
+        Raises:
+            FitError: If the loss is not finite at the end.
+            ValueError: If the network does not fit the dataset or has no hidden units.
+        """
+        of_training = {field.name for field in dataclasses.fields(GradientMethod)}
+        own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        of_builder = {name: value for name, value in own.items() if name not in of_training}
+        return self.train(partial(build_hidden_variation, latents=self.latents, **of_builder), dataset, network, seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,6 +116,8 @@ class HiddenVariation(_Latents):
         ((5, 1), True)
     """
 
+    latents = "amortized"
+
     kl_weight: float = 1.0
 
     def __post_init__(self) -> None:
@@ -114,16 +132,7 @@ class HiddenVariation(_Latents):
             FitError: If the loss is not finite at the end.
             ValueError: If the network does not fit the dataset or has no hidden units.
         """
-        build = partial(
-            build_hidden_variation,
-            latents="amortized",
-            latent_size=self.latent_size,
-            decoder_units=self.decoder_units,
-            initial_scale=self.initial_scale,
-            kl_weight=self.kl_weight,
-            point_prior=self.point_prior,
-        )
-        posterior = self.train(build, dataset, network, seed)
+        posterior = super().fit(dataset, network, seed)
         known = isinstance(getattr(network.likelihood, "scale", None), float)
         return posterior.with_note(_note_of_collapse(posterior, dataset, of_bound=self.kl_weight == 1 and not known))
 
@@ -167,6 +176,8 @@ class SharedHiddenVariation(_Hidden):
         ((5, 1), True)
     """
 
+    latents = "shared"
+
     latent_prior_scale: float = 1.0
     kl_weight: float = 1.0
 
@@ -176,23 +187,6 @@ class SharedHiddenVariation(_Hidden):
         scale = self.latent_prior_scale
         require(is_positive(scale), f"latent_prior_scale must be > 0, got {scale!r}")
         require_kl_weight(self.kl_weight)
-
-    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
-        """Train the factors' posterior and the weights by the negative evidence lower bound.
-
-        Raises:
-            FitError: If the loss is not finite at the end.
-            ValueError: If the network does not fit the dataset or has no hidden units.
-        """
-        build = partial(
-            build_hidden_variation,
-            latents="shared",
-            latent_prior_scale=self.latent_prior_scale,
-            initial_scale=self.initial_scale,
-            kl_weight=self.kl_weight,
-            point_prior=self.point_prior,
-        )
-        return self.train(build, dataset, network, seed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,30 +229,14 @@ class ConditionalHiddenVariation(_Latents):
         ((5, 1), True)
     """
 
+    latents = "conditional"
+
     num_draws: int = 10
 
     def __post_init__(self) -> None:
         """Check the settings."""
         super().__post_init__()
         require_count("num_draws", self.num_draws)
-
-    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
-        """Train encoder and decoder by the bound of K draws.
-
-        Raises:
-            FitError: If the loss is not finite at the end.
-            ValueError: If the network does not fit the dataset or has no hidden units.
-        """
-        build = partial(
-            build_hidden_variation,
-            latents="conditional",
-            latent_size=self.latent_size,
-            decoder_units=self.decoder_units,
-            num_draws=self.num_draws,
-            initial_scale=self.initial_scale,
-            point_prior=self.point_prior,
-        )
-        return self.train(build, dataset, network, seed)
 
 
 def _note_of_collapse(posterior: ModelPosterior, dataset: Dataset, *, of_bound: bool) -> str:

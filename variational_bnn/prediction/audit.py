@@ -13,9 +13,8 @@ import numpy.typing as npt
 from variational_bnn.base.checks import require, require_count
 from variational_bnn.models.backend import layers_of, require_model, tf, tf_keras, tfd, tfp
 from variational_bnn.models.latents import ConditionalUnits, NormalUnits
-from variational_bnn.models.mean_field import MeanFieldDense
 from variational_bnn.models.point_prior import prior_penalties, priors_of
-from variational_bnn.models.shared_units import SharedUnits
+from variational_bnn.models.stochastic import Variational
 from variational_bnn.prediction.predict import mean_log_prob
 
 TOLERANCE = 0.02
@@ -262,11 +261,11 @@ def _layers_with_kl(model: tf_keras.Model) -> list[tuple[Any, str]]:
     """The layers that have a KL, each with what is random in it: "weights", "units" or "latents"."""
     layers: list[tuple[Any, str]] = []
     for layer in layers_of(model):
-        if isinstance(layer, MeanFieldDense | tfp.layers.DenseVariational) or hasattr(layer, "kernel_posterior"):
+        if isinstance(layer, Variational):
+            layers.append((layer, layer.kind))
+        elif isinstance(layer, tfp.layers.DenseVariational) or hasattr(layer, "kernel_posterior"):
             layers.append((layer, "weights"))
-        elif isinstance(layer, SharedUnits):
-            layers.append((layer, "units"))
-        elif isinstance(layer, NormalUnits) or _regularizer(layer) is not None:
+        elif _regularizer(layer) is not None:
             layers.append((layer, "latents"))
     return layers
 
@@ -332,12 +331,8 @@ def _recorded_latents(layers: list[tuple[Any, str]]) -> Iterator[dict[Any, tf.Te
 
 def _kl(layer: Any, latents: dict[Any, tf.Tensor]) -> tf.Tensor:
     """KL of all of a layer's weights, or the mean KL of its latents, in nats."""
-    if isinstance(layer, MeanFieldDense):
-        return layer.weights_kl()
-    if isinstance(layer, SharedUnits):
-        return layer.units_kl()
-    if isinstance(layer, NormalUnits):
-        return layer.kl
+    if isinstance(layer, Variational):
+        return layer.kl if layer.kind == "latents" else layer.kl * layer.num_examples
     if isinstance(layer, tfp.layers.DenseVariational):
         return _divergence(layer._posterior(0.0), layer._prior(0.0))
     if (regularizer := _regularizer(layer)) is not None:

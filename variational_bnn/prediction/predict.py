@@ -195,15 +195,16 @@ def _moments(blocks: Blocks, sampler: Sampler) -> tuple[Array, ...]:
     for means, variances in blocks:
         first = first if count else means[0, 0].astype(np.float64)
         deviation = means - first
-        total = total + deviation.mean(axis=1).sum(axis=0)
-        squares = squares + (deviation**2).mean(axis=1).sum(axis=0)
-        noise = noise + variances.mean(axis=1, dtype=np.float64).sum(axis=0)
-        entropies = entropies + (_entropy(sampler, means) - _entropy(sampler, first)).mean(axis=1).sum(axis=0)
+        total = total + deviation.sum(axis=(0, 1))
+        squares = squares + (deviation**2).sum(axis=(0, 1))
+        noise = noise + variances.sum(axis=(0, 1), dtype=np.float64)
+        entropies = entropies + (_entropy(sampler, means) - _entropy(sampler, first)).sum(axis=(0, 1))
         if sampler.copies > 1:
-            within = within + deviation.var(axis=1).sum(axis=0)
+            within = within + sampler.copies * deviation.var(axis=1).sum(axis=0)
             of_means = _entropy(sampler, means.mean(axis=1, dtype=np.float64))
-            entropies_of_means = entropies_of_means + (of_means - _entropy(sampler, first)).sum(axis=0)
-        count += len(means)
+            change = (of_means - _entropy(sampler, first)).sum(axis=0)
+            entropies_of_means = entropies_of_means + sampler.copies * change
+        count += len(means) * sampler.copies
     shift = total / count
     mean, expected_entropy = first + shift, _entropy(sampler, first) + entropies / count
     variance = np.maximum(squares / count - shift**2, 0)

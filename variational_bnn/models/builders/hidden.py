@@ -68,8 +68,8 @@ def build_hidden_variation(
     which is learned, and the loss is -log mean_k p(y given z_k) of K draws of it, a bound of -log p(y given x) that has
     no reason to ignore x (Tang & Salakhutdinov 2013; Burda et al. 2015, arXiv 1509.00519). There is no KL. Its latents
     are noise of the row, too. A recognition network q(z given x, y), as in Sohn et al. 2015 (Learning Structured Output
-    Representation using Deep Conditional Generative Models), is not built: it would need y as an
-    input, and the model, which predicts y from x alone and is trained by the ordinary `fit(x, y)`, has no such input.
+    Representation using Deep Conditional Generative Models), is not built: it would need y as an input, and
+    the model, which predicts y from x alone and is trained by the ordinary `fit(x, y)`, has no such input.
 
     Args:
         network: The network to build, with at least one hidden layer, and its prior of the weights.
