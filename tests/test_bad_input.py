@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,11 +14,9 @@ from click.testing import CliRunner
 
 from variational_bnn.base import Dataset, Network
 from variational_bnn.cli import commands
-from variational_bnn.datasets import lecture, load, read_csv, uci
+from variational_bnn.datasets import lecture, load, uci
 from variational_bnn.evaluation.split import split
 from variational_bnn.experiments.compare import compare, default_network
-from variational_bnn.experiments.comparison import Comparison
-from variational_bnn.methods.linear import LinearRegression
 from variational_bnn.methods.output import OutputVariation
 from variational_bnn.models.builders.weights import build_weight_variation
 from variational_bnn.models.likelihoods import Normal
@@ -43,34 +40,6 @@ def _assert_error(message: str, *arguments: str | Path) -> None:
 def _tree(directory: Path) -> dict[str, bytes | None]:
     """All that a directory holds."""
     return {str(p.relative_to(directory)): p.read_bytes() if p.is_file() else None for p in directory.rglob("*")}
-
-
-FILES = {
-    "no such column": (GOOD, "z", "has no column 'z'; columns: a, b, y"),
-    "text": ("a,y\n1,2\n2,high\n", "y", "column 'y' must hold finite numbers, line 3 has 'high'"),
-    "text in a feature": ("a,y\n1,2\nx,3\n", "y", "column 'a' must hold finite numbers, line 3 has 'x'"),
-    "NaN": ("a,y\n1,2\n\nnan,3\n", "y", "column 'a' must hold finite numbers, line 4 has 'nan'"),
-    "infinite": ("a,y\n1,-inf\n2,3\n", "y", "column 'y' must hold finite numbers, line 2 has '-inf'"),
-    "empty cell": ("a,b,y\n1,2,3\n2,,4\n", "y", "column 'b' must hold finite numbers, line 3 has an empty cell"),
-    "constant feature": ("a,b,y\n1,7,3\n2,7,4\n", "y", "feature 'b' is constant over the training rows (always 7)"),
-    "constant target": ("a,y\n1,7\n2,7\n", "y", "target 'y' is constant over the training rows (always 7)"),
-    "too large": ("a,y\n1,2\n1e300,3\n", "y", "feature 'a' is too large to be standardised: 1e+300"),
-    "one row": ("a,y\n1,2\n", "y", "needs at least 2 training rows, got 1"),
-    "no rows": ("a,y\n", "y", "has no rows below its column names"),
-    "empty": ("", "y", "is empty"),
-    "target alone": ("y\n1\n2\n", "y", "has no feature columns beside the target 'y'"),
-}
-
-
-@pytest.mark.parametrize("case", FILES)
-def test_a_bad_table(case: str, tmp_path: Path) -> None:
-    text, target, message = FILES[case]
-    path = tmp_path / "table.csv"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=re.escape(message)):
-        read_csv(path, target)
-    _assert_error(message, "compare", "--data", path, "--target", target, "--out", tmp_path / "out")
-    assert list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.parametrize(
@@ -185,92 +154,6 @@ def test_names_that_only_the_api_takes() -> None:
         compare(lecture(), seeds=[-1])
     with pytest.raises(ValueError, match="methods must hold at least one method, got none"):
         compare(lecture(), methods=[])
-
-
-@pytest.mark.parametrize("place", ["{}/file", "{}/file/below", "/dev/null/x", "/proc/x"])
-def test_a_place_that_cannot_be_written(place: str, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("mine")
-    out = place.format(tmp_path)
-    with pytest.raises(ValueError, match=f"cannot use {out}: "):
-        compare(lecture(), methods=["linear"], seeds=[0], directory=out, **QUIET)
-    _assert_error(f"cannot use {out}: ", "compare", *LINEAR, "--out", out)
-    assert _tree(tmp_path) == {"file": b"mine"}
-
-
-def test_a_directory_of_somebody_elses_or_of_another_comparison(tmp_path: Path) -> None:
-    another, other = tmp_path / "another", tmp_path / "other"
-    another.mkdir()
-    (another / "results.csv").write_text("a,b\n1,2\n")
-    compare(lecture(), methods={"linear": LinearRegression()}, seeds=[0], directory=other, **QUIET)
-    before = _tree(tmp_path)
-    message = "holds results.csv but no settings.json: it is not a results directory of this package"
-    _assert_error(message, "compare", *LINEAR, "--out", another)
-    message = "holds other settings: methods.linear.standardise is true there, false here"
-    _assert_error(message, "compare", *LINEAR, "--set", "linear.standardise=false", "--out", other)
-    assert _tree(tmp_path) == before
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("finished")
-    compare(lecture(), methods=["linear"], seeds=[0], directory=directory, **QUIET)
-    return directory
-
-
-def _run(directory: Path) -> Path:
-    (run,) = (directory / "runs").iterdir()
-    return run
-
-
-def _cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-20])
-
-
-DAMAGES: dict[str, Callable[[Path], Any]] = {
-    "missing": shutil.rmtree,
-    "no settings": lambda d: (d / "settings.json").unlink(),
-    "settings of something else": lambda d: (d / "settings.json").write_text("[1]"),
-    "half the settings": lambda d: (d / "settings.json").write_text((d / "settings.json").read_text()[:40]),
-    "no data": lambda d: (d / "data.csv").unlink(),
-    "no rows": lambda d: (_run(d) / "rows.csv").unlink(),
-    "no description of the run": lambda d: (_run(d) / "run.json").unlink(),
-    "other rows": lambda d: (_run(d) / "rows.csv").write_text("a,b\n1,2\n"),
-    "half the rows": lambda d: _cut(_run(d) / "rows.csv"),
-    "half the predictions": lambda d: _cut(_run(d) / "predictions.csv"),
-    "half the arrays": lambda d: _cut(_run(d) / "arrays.npz"),
-    "no text": lambda d: (_run(d) / "run.json").write_bytes(b"\xff\xfe\x00"),
-}
-
-
-@pytest.mark.parametrize("case", DAMAGES)
-def test_a_directory_that_cannot_be_drawn(case: str, finished: Path, tmp_path: Path) -> None:
-    directory = tmp_path / "d"
-    shutil.copytree(finished, directory)
-    DAMAGES[case](directory)
-    before = _tree(tmp_path)
-    with pytest.raises(ValueError, match=str(directory)):
-        Comparison.read(directory)
-    _assert_error(str(directory), "plot", directory)
-    assert _tree(tmp_path) == before
-
-
-def test_the_table_of_all_rows_is_not_read_and_comes_again(finished: Path, tmp_path: Path) -> None:
-    shutil.copytree(finished, tmp_path / "d")
-    (tmp_path / "d" / "results.csv").unlink()
-    Comparison.read(tmp_path / "d").save(tmp_path / "d")
-    assert (tmp_path / "d" / "results.csv").read_bytes() == (finished / "results.csv").read_bytes()
-
-
-def test_a_directory_of_settings_alone_has_nothing_to_draw(finished: Path, tmp_path: Path) -> None:
-    """As a comparison leaves it that was stopped before its first run was finished."""
-    directory = tmp_path / "d"
-    shutil.copytree(finished, directory)
-    shutil.rmtree(directory / "runs")
-    before = _tree(tmp_path)
-    with pytest.raises(ValueError, match="no finished runs"):
-        Comparison.read(directory).plot()
-    _assert_error("holds no finished runs", "plot", directory)
-    assert _tree(tmp_path) == before
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,7 @@ def test_runs_of_other_versions_are_gone_on_with_and_drawn_with_a_note(tmp_path:
     assert _invoke("compare", *LINEAR, "--out", out).stderr.count("Note") == 0
     settings = _settings(out)
     settings["versions"] |= {"tensorflow": "2.1.0"}
+    del settings["digest"]  # As of an earlier version, which wrote none.
     (out / "settings.json").write_text(json.dumps(settings))
     before = (out / "results.csv").read_bytes()
     for arguments in (["compare", *LINEAR, "--out", out], ["plot", out]):
@@ -209,23 +211,33 @@ def test_help_does_not_wait_for_tensorflow() -> None:
     assert all(name in " ".join(done.stdout.split()) for name in ACTIVATIONS)
 
 
+INTERRUPTIBLE = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "  # A background process may ignore it.
+    "from variational_bnn.__main__ import main; main()"
+)
+
+
+def _until(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 240
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_an_interrupt_keeps_what_is_finished_and_the_same_command_goes_on(tmp_path: Path) -> None:
-    """The interrupt's own handler is set, since a process started in the background may ignore it."""
-    start = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    code = f"{start}; from variational_bnn.__main__ import main; main()"
     arguments = ["compare", "--methods", "output", "--seeds", "500", *TINY, "--out", str(tmp_path / "out")]
     rows = tmp_path / "out" / "results.csv"
     process = subprocess.Popen(
-        [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment()
+        [sys.executable, "-c", INTERRUPTIBLE, *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=_environment(),
     )
-    deadline = time.monotonic() + 240
-    while not rows.exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    _until(rows.exists, process)
     process.send_signal(signal.SIGINT)
     out, err = (text.decode() for text in process.communicate(timeout=120))
-    assert process.returncode == 1
+    assert process.returncode == 130
     assert out == ""
     assert err.splitlines()[-1] == f"Error: stopped; the same command goes on from {tmp_path / 'out'}"
     assert not CHATTER.search(err), err
@@ -237,6 +249,29 @@ def test_an_interrupt_keeps_what_is_finished_and_the_same_command_goes_on(tmp_pa
     whole = Comparison.read(tmp_path / "out").results
     assert sorted(whole["seed"].unique()) == list(range(count + 1))
     pd.testing.assert_frame_equal(whole.head(len(kept)), kept, check_exact=True)  # Their clocks, too: not run again.
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="It is read there whether TensorFlow is loaded.")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_tensorflow_is_imported_ends_in_one_line_and_leaves_nothing(number: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", INTERRUPTIBLE, "compare", "--out", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment())
+    _until(lambda: "libtensorflow" in Path(f"/proc/{process.pid}/maps").read_text(), process)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (128 + number, b"", b"Error: stopped\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="There is no limit of the address space.")
+def test_too_little_address_space_for_tensorflow_is_said_in_one_line(tmp_path: Path) -> None:
+    code = "import resource as r; r.setrlimit(r.RLIMIT_AS, (2 * 2**30, r.RLIM_INFINITY))"
+    done = _python(
+        "-c", f"{code}; from variational_bnn.__main__ import main; main()", "compare", "--out", tmp_path / "o"
+    )
+    little = "Error: the address space is limited to 2.0 GiB (ulimit -v), and TensorFlow needs about 3.0 GiB\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", little)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_each_dataset_has_a_directory_of_its_own_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

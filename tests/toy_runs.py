@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import sys
 import time
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from variational_bnn.experiments.run import Advance, Outcome, Run
+from variational_bnn.base.progress import report
+from variational_bnn.experiments.run import Outcome, Run
 from variational_bnn.experiments.store import Store
 
 COLUMNS = {"method": str, "seed": int, "value": float("nan"), "status": "ok"}
@@ -41,21 +44,40 @@ def run(name: str, seed: int, execute: object = None) -> Run:
     return Run(name=name, seed=seed, execute=work, failure=partial(outcome, name, seed))
 
 
-def _work(name: str, seed: int, advance: Advance) -> Outcome:
+def _work(name: str, seed: int) -> Outcome:
     return outcome(name, seed)
 
 
-def noted(place: Path, name: str, seed: int, seconds: float, advance: Advance) -> Outcome:
+def noted(place: Path, name: str, seed: int, seconds: float) -> Outcome:
     """Note down that the run was executed, by whom, and take a while."""
     (place / f"{name}-{seed}-{os.getpid()}-{time.monotonic_ns()}").touch()
     time.sleep(seconds)
     return outcome(name, seed)
 
 
-def raising(advance: Advance) -> Outcome:
+def raising() -> Outcome:
     raise TypeError("no such\nthing")
 
 
-def dying(advance: Advance) -> Outcome:
+def reporting(name: str, seed: int) -> Outcome:
+    """Report eight steps, slowly enough to be seen."""
+    for step in range(1, 9):
+        report(step, 8)
+        time.sleep(0.2)
+    return outcome(name, seed)
+
+
+def stuck(place: Path) -> Outcome:
+    """Say so, and hold Python's lock for ever."""
+    (place / "stuck").touch()
+    re.match("(a+)+$", "a" * 100 + "b")
+    raise AssertionError("unreachable")
+
+
+def leaving() -> Outcome:
+    sys.exit(3)
+
+
+def dying() -> Outcome:
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("unreachable")

@@ -1,10 +1,11 @@
-from .base import Dataset, Diagnostics, FitError, Method, Network, Posterior, Predictive
+from .base import Dataset, DatasetWarning, Diagnostics, FitError, Method, Network, Posterior, Predictive
 from .datasets import Images, digits, labelled, lecture, lecture_sample, mnist, read_csv, read_npz, uci
 from .evaluation.split import split
 from .experiments.autoencoder_comparison import AutoencoderComparison
 from .experiments.compare import compare
 from .experiments.compare_autoencoders import compare_autoencoders
 from .experiments.comparison import Comparison
+from .experiments.repair import repair
 from .experiments.result import Result
 from .methods import METHODS
 from .methods.autoencoders import AUTOENCODERS, Autoencoder
@@ -23,14 +24,23 @@ from .methods.sgld import SGLD
 from .methods.weights import Flipout, LocalReparameterization, Reparameterization
 from .models.builders.autoencoder_network import AutoencoderNetwork
 from .models.builders.autoencoders import build_autoencoder, build_variational_autoencoder
+from .models.builders.conversion import to_variational
 from .models.builders.hidden import build_hidden_variation
 from .models.builders.output import build_output_variation
 from .models.builders.weights import build_weight_variation
+from .models.convolutions import (
+    Convolution1DFlipout,
+    Convolution1DReparameterization,
+    Convolution2DFlipout,
+    Convolution2DReparameterization,
+    Convolution3DFlipout,
+    Convolution3DReparameterization,
+)
+from .models.dense import DenseFlipout, DenseLocalReparameterization, DenseReparameterization
 from .models.latents import ConditionalUnits, NormalUnits
 from .models.likelihood_head import LikelihoodHead, MixtureHead
 from .models.likelihoods import Bernoulli, Categorical, MixtureNormal, Normal
 from .models.losses import KLAnnealing, negative_log_likelihood
-from .models.mean_field import DenseFlipout, DenseLocalReparameterization, DenseReparameterization
 from .models.point_prior import NormalPrior
 from .models.shared_units import SharedUnits
 from .models.variational_model import VariationalModel
@@ -53,7 +63,14 @@ __all__ = [
     "Comparison",
     "ConditionalHiddenVariation",
     "ConditionalUnits",
+    "Convolution1DFlipout",
+    "Convolution1DReparameterization",
+    "Convolution2DFlipout",
+    "Convolution2DReparameterization",
+    "Convolution3DFlipout",
+    "Convolution3DReparameterization",
     "Dataset",
+    "DatasetWarning",
     "DenseFlipout",
     "DenseLocalReparameterization",
     "DenseReparameterization",
@@ -113,7 +130,9 @@ __all__ = [
     "predict",
     "read_csv",
     "read_npz",
+    "repair",
     "sample_functions",
     "split",
+    "to_variational",
     "uci",
 ]

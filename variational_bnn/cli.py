@@ -10,25 +10,21 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.console import Console
 
-from variational_bnn.base import ACTIVATIONS, Dataset, Network
+from variational_bnn.base import ACTIVATIONS, Dataset, DatasetWarning, Network
 from variational_bnn.base.checks import require, require_known
-from variational_bnn.datasets import DATASETS, IMAGES, load, load_images
-from variational_bnn.evaluation.split import split
-from variational_bnn.experiments.store import RESULTS, OtherVersionsWarning, read_settings
-
-if TYPE_CHECKING:
-    from rich.table import Table
-
-    from variational_bnn.experiments.autoencoder_comparison import AutoencoderComparison
-    from variational_bnn.experiments.comparison import Comparison
+from variational_bnn.data_options import data_options, read_dataset
+from variational_bnn.datasets import DATASETS, IMAGES, load_images
+from variational_bnn.experiments.memory import GIB, LEAST_ADDRESS_SPACE, address_space
+from variational_bnn.experiments.store import OtherVersionsWarning, read_settings
+from variational_bnn.screen import show, show_autoencoders
+from variational_bnn.stopping import noting
 
 DIRECTORY = Path("variational-bnn-results")
-SPLIT_SEED = 0
 
 
 class _Error(click.ClickException):
@@ -42,10 +38,13 @@ def _one_line() -> Iterator[None]:
     """Show an error of the package as one line instead of a traceback, and its warnings as notes."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")
-        warnings.simplefilter("always", OtherVersionsWarning)
+        for category in (DatasetWarning, OtherVersionsWarning):
+            warnings.simplefilter("always", category)
         try:
             yield
-        except (ValueError, OSError) as error:
+        except MemoryError as error:
+            raise _Error(" ".join(f"out of memory: {error}".split())) from error
+        except (ValueError, OSError, ImportError) as error:
             raise _Error(" ".join(str(error).split())) from error
         finally:
             for note in dict.fromkeys(str(warning.message) for warning in caught):
@@ -53,12 +52,13 @@ def _one_line() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _resumable(directory: Path) -> Iterator[None]:
-    """Say after Ctrl-C that nothing finished is lost."""
-    try:
+def _starting_tensorflow() -> Iterator[None]:
+    """Say so, which may take a while; or that there is not the address space for it."""
+    space, needed = address_space(), LEAST_ADDRESS_SPACE * GIB
+    little = f"the address space is limited to {space / GIB:.1f} GiB (ulimit -v), and TensorFlow needs about"
+    require(space >= needed, f"{little} {LEAST_ADDRESS_SPACE:.1f} GiB")
+    with Console(stderr=True).status("starting TensorFlow"):
         yield
-    except KeyboardInterrupt as stop:
-        raise click.ClickException(f"stopped; the same command goes on from {directory}") from stop
 
 
 class _Commands(click.Group):
@@ -80,6 +80,8 @@ _SETTING = click.option(
     help="A method's setting, such as hmc.draws=2000; * for every method that has it. May be repeated.",
 )
 
+_RETRY = click.option("--retry", is_flag=True, help="Execute runs again that failed, and are kept.")
+
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="variational-bnn")
@@ -88,20 +90,16 @@ def commands() -> None:
 
 
 @commands.command()
-@click.option("--data", default="lecture", show_default=True, help="A dataset's name (see `list`) or a CSV file.")
-@click.option("--target", help="The column of the CSV file to predict; all others are features.")
-@click.option("--classes", is_flag=True, help="The target is a class, though it is written in numbers.")
-@click.option("--gap", metavar="FEATURE", help="Hold out the middle third of this feature as `between`.")
-@click.option("--tail", metavar="FEATURE", help="Hold out the upper tenth of this feature as `beyond`.")
+@data_options
 @click.option(
     "--methods",
-    default="output,flipout,hidden,hidden_shared",
-    show_default=True,
-    help="Names separated by commas (see `list`).",
+    help="Names separated by commas (see `list`).  [default: output,flipout,hidden,hidden_shared; and linear, where "
+    "rows with numbers are held out]",
 )
 @_SETTING
 @click.option("--seeds", default=5, show_default=True, help="How many fits of each method.")
 @click.option("--workers", default=1, show_default=True, help="How many fits at a time.")
+@_RETRY
 @click.option("--out", type=click.Path(path_type=Path), help=f"The results directory.  [default: {DIRECTORY}/DATASET]")
 @click.option(
     "--hidden-units",
@@ -122,25 +120,29 @@ def compare(**options: Any) -> None:
     where it was when the same command is given again.
     """
     with _one_line():
-        rows = load(options["data"], options["target"], classes=options["classes"] or None)
-        dataset = split(rows, gap=options["gap"], tail=options["tail"], seed=SPLIT_SEED)
+        dataset = read_dataset(options)
+    with _one_line():
         require(options["seeds"] >= 1, f"--seeds must be >= 1, got {options['seeds']}")
         out = options["out"] or DIRECTORY / _as_file_name(dataset.name)
-        with Console(stderr=True).status("starting TensorFlow"):
+        with _starting_tensorflow():
             from variational_bnn.experiments.compare import compare as compare_methods
+            from variational_bnn.experiments.compare import default_methods
             from variational_bnn.methods import METHODS
 
-        with _resumable(out):
+        with noting(f"the same command goes on from {out}"):
+            network, given = _network(dataset, options), options["methods"]
+            names = default_methods(dataset, network) if given is None else _names(given)
             comparison = compare_methods(
                 dataset,
-                methods=_with_settings("method", _names(options["methods"]), METHODS, options["settings"]),
+                methods=_with_settings("method", names, METHODS, options["settings"]),
                 seeds=range(options["seeds"]),
-                network=_network(dataset, options),
+                network=network,
                 num_samples=options["samples"],
                 workers=options["workers"],
                 directory=out,
+                retry=options["retry"],
             )
-        _show(comparison, out)
+        show(comparison, out)
 
 
 @commands.command()
@@ -150,6 +152,7 @@ def compare(**options: Any) -> None:
 @click.option("--latent", default=2, show_default=True, help="How many latents.")
 @click.option("--seeds", default=1, show_default=True, help="How many fits of each model.")
 @click.option("--workers", default=1, show_default=True, help="How many fits at a time.")
+@_RETRY
 @click.option("--held-out", type=int, metavar="LABEL", help="The class kept from a second fit.  [default: the last]")
 @click.option("--out", type=click.Path(path_type=Path), help="The results directory.")
 def autoencoder(**options: Any) -> None:
@@ -163,12 +166,12 @@ def autoencoder(**options: Any) -> None:
         images = load_images(options["data"]).binarised()
         require(options["seeds"] >= 1, f"--seeds must be >= 1, got {options['seeds']}")
         out = options["out"] or DIRECTORY / f"autoencoder-{_as_file_name(images.name)}"
-        with Console(stderr=True).status("starting TensorFlow"):
+        with _starting_tensorflow():
             from variational_bnn.experiments.compare_autoencoders import compare_autoencoders
             from variational_bnn.methods.autoencoders import AUTOENCODERS
             from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
 
-        with _resumable(out):
+        with noting(f"the same command goes on from {out}"):
             comparison = compare_autoencoders(
                 images,
                 models=_with_settings("model", _names(options["models"]), AUTOENCODERS, options["settings"]),
@@ -177,8 +180,9 @@ def autoencoder(**options: Any) -> None:
                 held_out=options["held_out"],
                 workers=options["workers"],
                 directory=out,
+                retry=options["retry"],
             )
-        _show_autoencoders(comparison, out)
+        show_autoencoders(comparison, out)
 
 
 @commands.command(name="list")
@@ -188,7 +192,7 @@ def list_() -> None:
 
     methods = {name: inspect.getdoc(type(method)) or "" for name, method in METHODS.items()}
     datasets = {name: dataset.about for name, dataset in DATASETS.items()}
-    datasets["FILE.csv"] = "any table of numbers with a header, with --target COLUMN, numbers or classes"
+    datasets["FILE.csv"] = "any table with a header, with --target COLUMN, numbers or classes; Parquet, too"
     images = {name: dataset.about for name, dataset in IMAGES.items()}
     images["FILE.npz"] = "any grey images with labels: x_train, y_train, x_test, y_test"
     for heading, lines in (("methods", methods), ("datasets", datasets), ("images, for autoencoder", images)):
@@ -206,9 +210,27 @@ def plot(directory: Path) -> None:
         from variational_bnn.experiments import autoencoder_comparison, comparison
 
         if kind == autoencoder_comparison.KIND:
-            _show_autoencoders(autoencoder_comparison.AutoencoderComparison.read(directory), directory)
+            show_autoencoders(autoencoder_comparison.AutoencoderComparison.read(directory), directory)
         else:
-            _show(comparison.Comparison.read(directory), directory)
+            show(comparison.Comparison.read(directory), directory)
+
+
+@commands.command(name="repair")
+@click.argument("directory", type=click.Path(path_type=Path))
+def repair_(directory: Path) -> None:
+    """Set aside what is damaged or was changed in the results directory DIRECTORY.
+
+    It is moved to DIRECTORY/set-aside; nothing is deleted. The same `compare` or `autoencoder` then executes those runs
+    again.
+    """
+    with _one_line():
+        from variational_bnn.experiments.repair import repair
+
+        moved = repair(directory)
+    for place, error in moved.items():
+        click.echo(f"set aside {place}: {error}")
+    if not moved:
+        click.echo(f"nothing is damaged in {directory}")
 
 
 def _names(text: str) -> list[str]:
@@ -219,7 +241,9 @@ def _as_file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", name)
 
 
-def _with_settings(kind: str, names: list[str], known: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+def _with_settings(
+    kind: str, names: Iterable[str], known: Mapping[str, Any], settings: Iterable[str]
+) -> dict[str, Any]:
     """The methods or models of these names, with the settings of `--set`."""
     for name in names:
         require_known(kind, name, tuple(known))
@@ -273,46 +297,3 @@ def _number(name: str, text: str) -> float:
         return float(text)
     except ValueError as error:
         raise ValueError(f"{name} must be heteroscedastic, learned or a number, got {text!r}") from error
-
-
-def _show(comparison: Comparison, directory: Path) -> None:
-    """Print the tables and the verdicts, and save the figures."""
-    from variational_bnn.report.tables import failures, legend, tables, verdicts
-
-    require(len(comparison.results) > 0, f"{directory} holds no finished runs")
-    about, results = comparison.settings["dataset"], comparison.results
-    classes = f" of {len(names)} classes" if (names := about.get("class_names")) else ""
-    title = f"{about.get('name')}, {len(comparison.data)} training rows{classes}, {_seeds(results['seed'].nunique())}"
-    summary = comparison.table
-    _print(tables(summary, title, comparison.reference), legend(summary), verdicts(summary) + failures(results))
-    _save(comparison, directory)
-
-
-def _show_autoencoders(comparison: AutoencoderComparison, directory: Path) -> None:
-    """Print the tables and the verdicts, and save the figures."""
-    from variational_bnn.report.autoencoder_tables import LEGEND, failures, tables, verdicts
-
-    require(len(comparison.results) > 0, f"{directory} holds no finished runs")
-    about, summary, results = comparison.settings["images"], comparison.table, comparison.results
-    title = f"{about['name']}, {about['test']} test images, {_seeds(results['seed'].nunique())}"
-    _print(tables(summary, results, title), LEGEND, verdicts(summary, results) + failures(results))
-    _save(comparison, directory)
-
-
-def _seeds(count: int) -> str:
-    return f"{count} seed{'s' if count > 1 else ''}"
-
-
-def _print(tables: Iterable[Table], legend: str, lines: Iterable[str]) -> None:
-    console = Console(markup=False)  # A method may have brackets in its name.
-    for table in tables:
-        console.print(table)
-    console.print(legend, style="dim", highlight=False)
-    for line in lines:
-        console.print(f"- {line}", highlight=False)
-
-
-def _save(comparison: Comparison | AutoencoderComparison, directory: Path) -> None:
-    for path in comparison.save(directory):
-        click.echo(f"figure {path}")
-    click.echo(f"rows {directory / RESULTS}")

@@ -18,6 +18,7 @@ def _written(folder: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.filterwarnings("ignore:the table has . rows:variational_bnn.base.DatasetWarning")
 def test_load_by_name(data_dir: Path, tmp_path: Path) -> None:
     """A name or a path gives what its own function gives."""
     np.testing.assert_array_equal(load("lecture").y, lecture().y)

@@ -227,9 +227,8 @@ def test_held_out_rows_are_the_query_points() -> None:
     """With held-out rows, the split determines the regions, and the map only the distances."""
     dataset = split(_dataset(_normal(100, 2)), gap="x0", tail="x1", seed=0)
     points = propose_query_points(dataset, seed=0)
-    assert points.x is dataset.x_test
-    assert points.y is dataset.y_test
-    assert points.regions is dataset.test_regions
+    for of_points, of_dataset in (("x", "x_test"), ("y", "y_test"), ("regions", "test_regions")):
+        np.testing.assert_array_equal(getattr(points, of_points), getattr(dataset, of_dataset))
     np.testing.assert_array_equal(points.distance, RegionMap.of(dataset.x).distance(points.x))
 
 
@@ -326,3 +325,16 @@ def test_growth_is_over_finite_positive_pairs() -> None:
 def test_growth_is_undefined_without_different_distances(distance: list[float]) -> None:
     """Fewer than three usable points, or one distance, have no slope."""
     assert math.isnan(growth_exponent(np.array(distance), np.arange(1.0, len(distance) + 1)))
+
+
+def test_of_very_many_rows_some_stand_for_all() -> None:
+    """Query points and distances of 300,000 rows need little, and all features keep their range and their scale."""
+    x = np.random.default_rng(0).uniform(size=(300_000, 2))
+    regions = RegionMap.of(x)
+    assert len(regions.inputs) == 10_000
+    np.testing.assert_array_equal(regions.low, x.min(axis=0))
+    assert set(propose_query_points(_dataset(x), seed=0).regions) == set(REGIONS)
+    points = propose_query_points(split(_dataset(x), gap="x0", tail="x1", seed=0), seed=0)
+    assert [int((points.regions == region).sum()) for region in REGIONS] == [10_000] * 3
+    assert points.y is not None
+    np.testing.assert_array_equal(points.x, x[points.y[:, 0].astype(int)])

@@ -253,8 +253,8 @@ def test_a_directory_that_lacks_what_the_figures_need_is_not_read(ran: Any, tmp_
         "it does not describe the images": ({**settings, "images": {"name": "patterns"}}, images, {}),
         "must hold a comparison of autoencoders, got one of tables": (settings, images, {}, "tables"),
         "lacks the arrays apart": (settings, fewer, {}),
-        "vae, seed 0 lacks the arrays codes": (settings, images, without("codes")),
-        "vae, seed 0 lacks the arrays history_nll": (settings, images, without("history_nll")),
+        "arrays.npz lacks the arrays codes": (settings, images, without("codes")),
+        "arrays.npz lacks the arrays history_nll": (settings, images, without("history_nll")),
     }
     for number, (message, contents) in enumerate(changes.items()):
         _write(tmp_path / str(number), *contents)

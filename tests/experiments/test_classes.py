@@ -208,7 +208,10 @@ def test_the_command_prints_the_measures_of_classes(table: Path, tmp_path: Path)
             ["--methods", "linear"],
             "method 'linear' does not support this: it needs a Normal likelihood, got Categorical(num_classes=3)",
         ),
-        (["--target", "a", "--classes"], "target 'a' must have at most half as many classes as rows, got 150 classes"),
+        (
+            ["--target", "a", "--classes", "--encode"],
+            "target 'a' must have at most half as many classes as rows, got 150 classes",
+        ),
         (["--data", "lecture", "--classes"], "dataset 'lecture' has its own target, got 'tree'"),
     ],
 )

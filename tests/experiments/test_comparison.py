@@ -250,7 +250,7 @@ def test_where_nothing_succeeds_there_is_still_a_table_and_a_figure(tmp_path: Pa
     comparison = compare(DATASET, methods=methods, seeds=[0], **QUIET)
     status = comparison.results.groupby("method", sort=False)["status"].first()
     assert status["output"].startswith("diverged: the loss became")
-    assert status["mine"] == "no"
+    assert status["mine"] == "no posterior: no"
     assert list(comparison.table["seeds_failed"]) == [1, 1]
     assert list(comparison.plot()) == ["regions"]
     comparison.save(tmp_path)

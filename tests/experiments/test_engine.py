@@ -53,7 +53,7 @@ def test_a_run_that_raises_is_a_row_that_says_where_and_the_others_go_on(tmp_pat
     store = prepared(tmp_path)
     outcomes = execute([run("a", 0, toy_runs.raising), run("b", 0)], workers=workers, store=store, progress=False)
     (status,) = set(outcomes["a", 0].rows["status"])
-    assert status.startswith("TypeError: no such")
+    assert status.startswith("error: TypeError: no such")
     assert "toy_runs.py, line" in status
     assert (outcomes["b", 0].rows["status"] == "ok").all()
     assert set(store.finished()) == set(outcomes)  # Failed runs are results, too.
@@ -61,20 +61,22 @@ def test_a_run_that_raises_is_a_row_that_says_where_and_the_others_go_on(tmp_pat
 
 def test_a_worker_that_dies_is_a_row_and_is_tried_again_next_time(tmp_path: Path) -> None:
     store = prepared(tmp_path)
-    runs = [run("a", 0, toy_runs.dying), *(run("b", seed) for seed in range(4))]
+    runs = [run("a", 0, toy_runs.dying), run("a", 1, toy_runs.leaving), *(run("b", seed) for seed in range(4))]
     outcomes = execute(runs, workers=2, store=store, progress=False)
-    assert set(outcomes["a", 0].rows["status"]) == {"the worker process died: SIGKILL(-9)"}
+    (dead,), (left,) = (set(outcomes["a", seed].rows["status"]) for seed in (0, 1))
+    assert dead == "killed: the worker process was ended by SIGKILL, as for lack of memory"
+    assert left == "killed: the worker process ended with exit status 3"
     assert all((outcomes["b", seed].rows["status"] == "ok").all() for seed in range(4))
     assert set(store.finished()) == {("b", seed) for seed in range(4)}
     assert "SIGKILL" in (tmp_path / "results.csv").read_text()
-    outcomes = execute([run("a", 0), *runs[1:]], workers=2, store=store, progress=False)
-    assert (outcomes["a", 0].rows["status"] == "ok").all()
+    outcomes = execute([run("a", 0), run("a", 1), *runs[2:]], workers=2, store=store, progress=False)
+    assert all((outcomes["a", seed].rows["status"] == "ok").all() for seed in (0, 1))
     assert "SIGKILL" not in (tmp_path / "results.csv").read_text()
 
 
 def test_what_cannot_be_pickled_is_executed_here() -> None:
     with open(os.devnull) as unpicklable:
-        runs = [run("a", 0, lambda advance: (unpicklable.name, toy_runs.outcome("a", 0))[1]), run("b", 0)]
+        runs = [run("a", 0, lambda: (unpicklable.name, toy_runs.outcome("a", 0))[1]), run("b", 0)]
         outcomes = execute(runs, workers=2, progress=False)
     assert list(outcomes) == [("a", 0), ("b", 0)]
 
@@ -86,7 +88,26 @@ def test_runs_of_one_name_and_seed_and_no_workers_are_named() -> None:
         execute([run("a", 0)], workers=0, progress=False)
 
 
-KILLS, SLOW = 5, [("slow", seed) for seed in range(16)]
+KILLS, SLOW = 2, [("slow", seed) for seed in range(16)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Elsewhere a worker ends only when it has Python's lock.")
+def test_a_worker_that_holds_pythons_lock_ends_with_its_parent(tmp_path: Path) -> None:
+    code = f"import pathlib, functools, toy_runs; place = pathlib.Path({str(tmp_path)!r})\n"
+    code += "stuck = toy_runs.run('a', 0, functools.partial(toy_runs.stuck, place))\n"
+    code += "from variational_bnn.experiments.engine import execute; execute([stuck], workers=2, progress=False)"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "TOY_RUNS": str(tmp_path)}
+    process = subprocess.Popen([sys.executable, "-c", code], env=environment)
+    while not (tmp_path / "stuck").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    assert len(_processes_of(tmp_path)) == 2
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 5
+    while (left := _processes_of(tmp_path)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not left
 
 
 def _kill(process: subprocess.Popen[bytes], rng: random.Random) -> None:

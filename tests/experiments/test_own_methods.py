@@ -119,8 +119,9 @@ def test_a_method_that_raises_is_a_row_with_its_status_and_the_others_go_on(tmp_
     methods = {"broken": broken, "line": Line()}
     comparison = vbnn.compare(DATASET, methods=methods, seeds=[0, 1, 2], directory=tmp_path, **QUIET)
     status = comparison.results.groupby(["method", "seed"])["status"].unique().map(list)
-    assert re.fullmatch(r"TypeError: unsupported operand \(.*quick_methods\.py, line \d+\)", status["broken", 0][0])
-    assert status["broken", 1][0].startswith("ZeroDivisionError: by zero (")
+    place = r"\(.*quick_methods\.py, line \d+\)"
+    assert re.fullmatch(rf"error: TypeError: unsupported operand {place}", status["broken", 0][0])
+    assert status["broken", 1][0].startswith("error: ZeroDivisionError: by zero (")
     assert [status[key] for key in (("broken", 2), ("line", 0), ("line", 1), ("line", 2))] == [["ok"]] * 4
     assert comparison.table.set_index("method").loc["broken", "seeds_failed"] == 2
     assert broken.seeds == [0, 1, 2]
@@ -138,7 +139,7 @@ def test_a_method_that_a_worker_cannot_import_is_a_row_and_is_executed_again_nex
     monkeypatch.setitem(sys.modules, "elsewhere", module)
     settings = {"methods": [module.Mine()], "seeds": [0], "directory": tmp_path / "out", **QUIET}
     (status,) = set(vbnn.compare(DATASET, workers=2, **settings).results["status"])
-    assert status.startswith("the worker process failed: ModuleNotFoundError")
+    assert status.startswith("not loaded: ModuleNotFoundError")
     assert set(vbnn.compare(DATASET, **settings).results["status"]) == {"ok"}
 
 
@@ -151,7 +152,7 @@ def test_a_fit_that_returns_no_posterior_is_a_row_that_says_what_is_needed() -> 
     results = vbnn.compare(DATASET, methods=[_ReturnsNothing()], seeds=[0], **QUIET).results
     (status,) = set(results["status"])
     needed = "fit must return a Posterior, with diagnostics, predict and sample_functions, got NoneType"
-    assert status.startswith(f"TypeError: {needed}")
+    assert status.startswith(f"error: TypeError: {needed}")
 
 
 def test_a_method_without_a_name_has_that_of_its_class_and_a_model_has_its_own() -> None:
@@ -200,4 +201,4 @@ def test_a_model_has_no_contraction_since_it_was_not_trained_on_the_larger_sampl
     results = vbnn.compare(whole, methods={"mine": build(10, 0)}, seeds=[0], **QUIET).results
     assert set(results["status"]) == {"ok"}
     assert results["contraction"].isna().all()
-    assert results.loc[0, "contraction_status"] == "the model was trained on 10 rows, not 40"
+    assert results.loc[0, "contraction_status"] == "not supported: the model was trained on 10 rows, not 40"

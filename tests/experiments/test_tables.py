@@ -226,7 +226,7 @@ class _SmallSamples(LinearRegression):
 def test_a_fit_to_the_larger_sample_that_is_not_possible_or_fails_has_a_status_of_its_own() -> None:
     methods = {"small": _SmallSamples(limit=20), "failing": _SmallSamples(raises=True)}
     comparison = compare(lecture(), methods=methods, **QUIET)
-    for name, status in (("small", "it supports 20 rows"), ("failing", "diverged")):
+    for name, status in (("small", "not supported: it supports 20 rows"), ("failing", "diverged")):
         near, *others = _by_region(comparison, name).values()
         assert (near.status, near.contraction_status) == ("ok", status)
         assert near.epistemic_variance > 0

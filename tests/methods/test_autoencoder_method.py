@@ -11,6 +11,7 @@ import tf_keras
 from small_images import images
 
 import variational_bnn as vbnn
+from variational_bnn.base.progress import watching
 
 NETWORK = vbnn.AutoencoderNetwork(image_shape=(5, 4), latent_size=2, encoder_units=(6,), decoder_units=(6,))
 IMAGES = images()
@@ -43,10 +44,11 @@ def test_the_loss_falls_and_other_rates_and_seeds_give_others() -> None:
     assert losses[0] != losses[3]
 
 
-def test_each_epoch_is_announced() -> None:
-    epochs = []
-    vbnn.Autoencoder(epochs=3).fit(IMAGES, NETWORK, 0, on_epoch_end=lambda: epochs.append(None))
-    assert len(epochs) == 3
+def test_each_epoch_is_reported() -> None:
+    reports = []
+    with watching(lambda share, text: reports.append((round(3 * share, 6), text))):
+        vbnn.Autoencoder(epochs=3).fit(IMAGES, NETWORK, 0)
+    assert reports == [(epoch, f"{epoch} of 3 epochs") for epoch in (1, 2, 3)]
 
 
 @pytest.mark.parametrize(("count", "epochs"), [(10, 30_000), (1_000, 300), (60_000, 15), (20_000, 15), (10_000, 30)])

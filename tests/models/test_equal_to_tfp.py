@@ -11,9 +11,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability import distributions as tfd
 
+from variational_bnn.models.dense import DenseFlipout, DenseLocalReparameterization, DenseReparameterization
 from variational_bnn.models.likelihood_head import LikelihoodHead
 from variational_bnn.models.likelihoods import Normal
-from variational_bnn.models.mean_field import DenseFlipout, DenseLocalReparameterization, DenseReparameterization
 
 PAIRS = {
     DenseReparameterization: tfp.layers.DenseReparameterization,

@@ -12,11 +12,11 @@ import tensorflow_probability as tfp
 import tf_keras
 
 from variational_bnn.base import Network
+from variational_bnn.models.dense import DenseReparameterization
 from variational_bnn.models.latents import ConditionalUnits, NormalUnits
 from variational_bnn.models.likelihood_head import MixtureHead
 from variational_bnn.models.likelihoods import Normal
 from variational_bnn.models.losses import KLAnnealing, negative_log_likelihood
-from variational_bnn.models.mean_field import DenseReparameterization
 from variational_bnn.models.point_prior import NormalPrior
 from variational_bnn.models.variational_model import VariationalModel
 from variational_bnn.prediction.audit import ElboAudit, audit_elbo
@@ -187,12 +187,12 @@ def test_a_vector_of_one_feature_is_a_column_and_the_seed_decides() -> None:
 
 
 def test_the_summary_has_the_terms_the_temperature_and_the_warnings() -> None:
-    terms = {"nll": 1.5, "kl": 0.25, "penalty": 0.5, "other": 0.0}
-    audit = ElboAudit(**terms, prior_penalty=0.125, layers=(), warnings=("z: double KL",))
+    terms = {"nll": 1.5, "kl": 0.25, "penalty": 1.0, "other": 0.0, "loss": 4.125, "likelihood_weight": 2.0}
+    audit = ElboAudit(**terms, prior_penalty=0.125, loss_kind="what it is", layers=(), warnings=("z: double KL",))
     first, *lines = str(audit).splitlines()
     assert first == "nll 1.5, kl 0.25, elbo -1.75 nats per example"
     of_prior = "prior penalty of the point weights 0.125 nats per example"
-    assert lines == ["effective temperature 2", of_prior, "warning: z: double KL"]
+    assert lines == ["effective temperature 2", of_prior, "what it is", "warning: z: double KL"]
     assert of_prior not in str(dataclasses.replace(audit, prior_penalty=0.0))
 
 

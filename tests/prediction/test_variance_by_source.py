@@ -19,7 +19,7 @@ from tensorflow_probability import distributions as tfd
 from variational_bnn.base import Network
 from variational_bnn.models.latents import NormalUnits
 from variational_bnn.models.likelihoods import Normal
-from variational_bnn.models.mean_field import DenseFlipout
+from variational_bnn.models.dense import DenseFlipout
 from variational_bnn.prediction.predict import predict
 
 RNG = np.random.default_rng(0)

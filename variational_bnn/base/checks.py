@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -86,7 +86,7 @@ def flattened(values: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def finite_table(name: str, values: npt.ArrayLike, columns: Sequence[str] = ()) -> Array:
-    """Return the values as a read-only `[N, columns]` float64 table.
+    """Return the values as a read-only `[N, columns]` float64 table: a copy, unless they are one that is read-only.
 
     Args:
         name: Name of the table, for the message.
@@ -98,7 +98,7 @@ def finite_table(name: str, values: npt.ArrayLike, columns: Sequence[str] = ()) 
             column), or if the shape is neither `[N]` nor `[N, C]`, or a size is 0.
     """
     try:
-        table = np.array(values, dtype=np.float64)
+        table = values if _is_read_only(values) else np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers: {error}") from error
     table = table[:, None] if table.ndim == 1 else table
@@ -110,3 +110,10 @@ def finite_table(name: str, values: npt.ArrayLike, columns: Sequence[str] = ()) 
         raise ValueError(f"{name} must be finite, got {table[row, column]} in row {row}, column {label}")
     table.flags.writeable = False
     return table
+
+
+def _is_read_only(values: object) -> TypeGuard[Array]:
+    """Whether nobody can change the values without asking for it, so that they need no copy."""
+    if not isinstance(values, np.ndarray) or values.dtype != np.float64:
+        return False
+    return values.flags.owndata and not values.flags.writeable

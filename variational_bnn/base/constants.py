@@ -17,6 +17,9 @@ MAX_R_HAT, MIN_ESS = 1.01, 400
 See Vehtari et al. 2021, arXiv 1903.08008.
 """
 
+BASELINE = "linear"
+"""The method beside which the scores of all others are shown, where y is a number."""
+
 LARGEST = 1e100
 """Upper limit of the absolute values in a dataset: the squares of much larger ones overflow."""
 

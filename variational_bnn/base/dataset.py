@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from variational_bnn.base.checks import Array, finite_table, is_positive, require, require_known
 from variational_bnn.base.constants import LARGEST, REGIONS
+from variational_bnn.base.frames import Frame
+from variational_bnn.base.table import DatasetWarning, Table
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,6 +40,8 @@ class Dataset:
             maximum likelihood.
         larger_sample: A dataset of four times as many rows from the same source, with which the contraction of a
             posterior is measured; None where there is no such data.
+        table: Columns of words or with missing values from which x was made, by what all its rows show; `split` makes x
+            of them again, by what the training rows alone show. None where x is the columns themselves.
 
     Raises:
         ValueError: If a value is missing, NaN or infinite, shapes do not agree, there are fewer than two training
@@ -52,7 +58,7 @@ class Dataset:
         ('y=iris', 'y=rose')
         >>> vbnn.Dataset(name="flat", x=x, y=np.full(30, 7))
         Traceback (most recent call last):
-        ValueError: target 'y' is constant over the training rows (always 7)
+        ValueError: target 'y' is constant over the training rows (always 7): choose another
     """
 
     name: str
@@ -67,6 +73,77 @@ class Dataset:
     noise_scale: float | None = None
     output_as_in_lecture: bool = False
     larger_sample: Dataset | None = None
+    table: Table | None = None
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: pd.DataFrame,
+        target: str,
+        *,
+        name: str = "table",
+        classes: bool | None = None,
+        encode: bool = False,
+        missing: str | None = None,
+    ) -> Dataset:
+        """Make a dataset of a pandas data frame; every column but the target is a feature, and the index is not.
+
+        All rows are training rows; `split` makes held-out rows of a part of them. What is learned of the rows for
+        `encode` and `missing` is then learned of the training rows alone.
+
+        Args:
+            frame: Columns of numbers and, with `encode`, of words, categories, dates, and true and false.
+            target: Name of the column to predict.
+            name: Name of the dataset.
+            classes: Whether the target is a class. If None, it is one where it holds words, categories, or true and
+                false.
+            encode: Whether columns other than those of numbers become features. Of words (at most 50 different ones),
+                each is a feature of zeros and ones, named "column=word"; of two words, the second is. Words that no
+                training row has are zero in all of them. Dates become days since 1970, true and false 1 and 0.
+            missing: What becomes of missing values: "drop" leaves out rows with any; "mean", "median" and
+                "most_frequent" fill numbers by the training rows of their column, and words by the most frequent one.
+                Rows without a target are left out in any case. If None, there must be none.
+
+        Returns:
+            The dataset, with x `[N, F]` and y `[N, 1]`.
+
+        Warns:
+            DatasetWarning: If rows are left out, a feature only counts the rows, a target of 0 and 1 is read as a
+                number, there are fewer than ten rows, or, by `split`, held-out rows have words of their own.
+
+        Raises:
+            TypeError: If `frame` is not a pandas DataFrame.
+            ValueError: If a name is missing, unknown or there twice, or a column does not hold what it must; the
+                message names the column, and the row by the frame's index, and says what to do. Also if `Dataset`
+                raises one.
+
+        Example:
+            >>> import pandas as pd
+            >>> import variational_bnn as vbnn
+            >>> rooms = [2.0, 3.0, None, 3.0, 5.0, 4.0] * 2
+            >>> frame = pd.DataFrame({"rooms": rooms, "town": ["Bonn", "Ulm", "Trier"] * 4, "price": range(12)})
+            >>> dataset = vbnn.Dataset.from_frame(frame, "price", encode=True, missing="median")
+            >>> dataset.feature_names, dataset.x[2].tolist()
+            (('rooms', 'town=Bonn', 'town=Trier', 'town=Ulm'), [3.0, 0.0, 1.0, 0.0])
+        """
+        parts = Frame.of(frame, target, classes, encode, missing)
+        if parts.needs_fit:
+            x, _, names = parts.table.features(np.arange(len(parts.y)), np.arange(0))
+        else:
+            x, names = parts.numbers(), parts.table.names
+        x.flags.writeable = False  # So that the dataset takes it without a copy.
+        dataset = cls(
+            name=name,
+            x=x,
+            y=parts.y,
+            feature_names=names,
+            target_names=(parts.target,),
+            class_names=parts.class_names,
+            table=parts.table if parts.needs_fit else None,
+        )
+        for remark in parts.remarks:
+            warnings.warn(remark, DatasetWarning, stacklevel=2)
+        return dataset
 
     def __post_init__(self) -> None:
         """Check the tables and give unnamed columns their names."""
@@ -85,10 +162,15 @@ class Dataset:
             for column, name in enumerate(names):
                 values = table[:, column]
                 high = np.abs(values).max()
-                require(high < LARGEST, f"{kind} {name!r} is too large to be standardised: {high:g}")
+                too_large = f"{kind} {name!r} is too large to be standardised: {high:g}; choose another unit"
+                require(high < LARGEST, too_large)
                 constant = values.min() == values.max()
-                require(not constant, f"{kind} {name!r} is constant over the training rows (always {values[0]:g})")
+                advice = "leave it out" if kind == "feature" else "choose another"
+                message = f"{kind} {name!r} is constant over the training rows (always {values[0]:g}): {advice}"
+                require(not constant, message)
         self._check_larger_sample()
+        made_of_table = self.table is None or len(self.table.columns) == len(self.x)
+        require(made_of_table, "table must be None or have as many rows as x, which is made of it")
         known = self.noise_scale is None or is_positive(self.noise_scale)
         require(known, f"noise_scale must be None or > 0, got {self.noise_scale!r}")
         held_out = [name for name in ("x_test", "y_test", "test_regions") if getattr(self, name) is not None]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from variational_bnn.base import Dataset
 from variational_bnn.base.checks import require
@@ -16,7 +16,7 @@ from variational_bnn.datasets.labelled import labelled
 from variational_bnn.datasets.lecture import lecture
 from variational_bnn.datasets.mnist import mnist
 from variational_bnn.datasets.npz import read_npz
-from variational_bnn.datasets.tables import column_names, read_csv
+from variational_bnn.datasets.tables import column_names, read_table
 from variational_bnn.datasets.uci import SOURCES, uci
 
 Loaded = TypeVar("Loaded", Dataset, Images)
@@ -61,23 +61,24 @@ IMAGES: dict[str, NamedDataset[Images]] = {
 """The images that `load_images` knows by name. New ones are a line here and a function that returns them."""
 
 
-def load(spec: str, target: str | None = None, *, classes: bool | None = None) -> Dataset:
-    """The dataset of a name or of a CSV file.
+def load(spec: str, target: str | None = None, **rules: Any) -> Dataset:
+    """The dataset of a name or of a CSV or Parquet file.
 
-    All rows of a CSV file are training rows; `split` makes held-out rows of a part of them.
+    All rows of a file are training rows; `split` makes held-out rows of a part of them.
 
     Args:
-        spec: A name in `DATASETS`, or the path of a CSV file.
-        target: The column of the CSV file to predict. Named datasets have their own target.
-        classes: Whether the target of the CSV file is a class, as for `read_csv`.
+        spec: A name in `DATASETS`, or the path of a file.
+        target: The column of the file to predict. Named datasets have their own target.
+        rules: For a file, any of the settings of `read_csv`; those that are None or False may be given for a named
+            dataset, too.
 
     Returns:
         The dataset.
 
     Raises:
         ValueError: If there is neither a dataset of that name (the message lists the known ones) nor such a file, if
-            `target` is missing for a CSV file, if `target` or `classes` is given for a named dataset, or if `read_csv`
-            or the loader raises one.
+            `target` is missing for a file, if `target` or a rule is given for a named dataset, or if `read_csv` or the
+            loader raises one.
 
     Example:
         >>> from variational_bnn.datasets import load
@@ -87,13 +88,17 @@ def load(spec: str, target: str | None = None, *, classes: bool | None = None) -
     """
     if spec in DATASETS:
         require(target is None, f"dataset {spec!r} has its own target, got {target!r}")
+        classes = rules.pop("classes", None)
         require(not classes, f"dataset {spec!r} knows by itself whether its target is a class")
+        given = [name for name, rule in rules.items() if rule]
+        require(not given, f"dataset {spec!r} is ready as it is: leave out {', '.join(given)}")
         return DATASETS[spec].load()
     known = ", ".join(DATASETS)
-    require(Path(spec).exists(), f"unknown dataset {spec!r}; known: {known}, or the path of a CSV file")
+    require(Path(spec).exists(), f"unknown dataset {spec!r}; known: {known}, or the path of a CSV or Parquet file")
     if target is None:
-        raise ValueError(f"{spec} needs a target; columns: {', '.join(column_names(spec))}")
-    return read_csv(spec, target, classes=classes)
+        columns = ", ".join(column_names(spec, rules.get("sep")))
+        raise ValueError(f"{spec} needs a target; columns: {columns}: name one by target= (--target)")
+    return read_table(spec, target, **rules)
 
 
 def load_images(spec: str) -> Images:

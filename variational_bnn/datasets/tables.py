@@ -1,144 +1,201 @@
-"""Tables from CSV files."""
+"""Tables from files: CSV in the ways in which people write it, and Parquet."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from variational_bnn.base import Dataset
-from variational_bnn.base.checks import Array, require
+from variational_bnn.base.checks import require
+from variational_bnn.base.table import normal_form
+from variational_bnn.datasets.cells import MISSING, typed
+from variational_bnn.datasets.csv_format import CsvFormat
+
+_NOT_A_VALUE = sorted({form for text in MISSING for form in (text, text.upper(), text.title(), "NaN")})
+_VERSION = tuple(int(part) for part in pd.__version__.split(".")[:2])
+_EXACT: dict[str, Any] = {} if _VERSION >= (3, 1) else {"float_precision": "round_trip"}  # 3.1 always is exact.
 
 
-def read_csv(path: str | Path, target: str, name: str | None = None, *, classes: bool | None = None) -> Dataset:
-    """Read a dataset from a CSV file.
+def read_csv(
+    path: str | Path,
+    target: str,
+    name: str | None = None,
+    *,
+    classes: bool | None = None,
+    encode: bool = False,
+    missing: str | None = None,
+    sep: str | None = None,
+    decimal: str | None = None,
+) -> Dataset:
+    r"""Read a dataset from a CSV file.
 
-    The file is comma-separated UTF-8 text: a line of column names, then one line of numbers for each row. Every column
-    but the target is a feature. Blank lines are ignored. The target may be a class: each different value is one class,
-    and classes are sorted as numbers if all values are numbers, and otherwise as text. All rows are training rows;
-    `split` makes held-out rows of a part of them.
+    The file is a line of column names, then one line for each row, in UTF-8, or in UTF-16 with a byte-order mark. Every
+    column but the target is a feature. Blank lines are ignored. The target may be a class: each different value is one
+    class, and classes are sorted as numbers if all values are numbers, and otherwise as text. All rows are training
+    rows; `split` makes held-out rows of a part of them.
+
+    Separator and decimal mark are found by the first thousand lines. Numbers may have groups of three digits, as in
+    1,234.5 or 1.234,5 or 1 234, if all of a column are written so. A cell that is empty, or holds NA, N/A, nan, null,
+    ? or -, has no value.
 
     Args:
         path: The file.
         target: Name of the column to predict.
         name: Name of the dataset; by default that of the file without its suffix.
         classes: Whether the target is a class. If None, it is a class where no cell of the column is a number.
+        encode: Whether columns of words, dates, and true and false become features, as `Dataset.from_frame` says.
+        missing: What becomes of rows and cells without a value, as `Dataset.from_frame` says; None if there are none.
+        sep: Between cells: "," or "comma", ";" or "semicolon", "tab", "|" or "pipe", or "space"; None to find it.
+        decimal: "." or "point", or "," or "comma"; None to find it.
 
     Returns:
         The dataset, with x `[N, F]` and y `[N, 1]`.
 
+    Warns:
+        DatasetWarning: As `Dataset.from_frame` does.
+
     Raises:
-        ValueError: If the file cannot be read or parsed; if a column has no name, or two have the same; if the target
-            is not among the columns, or is the only one; if a cell is empty, or must be a number and is not finite
-            (the message has its column and its line in the file, where the column names are line 1); if there are more
-            classes than half the rows; or if `Dataset` raises one for the table.
+        ValueError: If the file cannot be read or parsed, if a number or a date can be read in two ways, or if
+            `Dataset.from_frame` raises one for the table. Messages name the column and the line in the file, where the
+            column names are line 1, and say what to do.
 
     Example:
         >>> import pathlib, tempfile
-        >>> import pandas as pd
         >>> import variational_bnn as vbnn
         >>> with tempfile.TemporaryDirectory() as folder:
         ...     path = pathlib.Path(folder) / "walks.csv"
-        ...     table = pd.DataFrame({"distance": [1, 4, 9], "slope": [0, 2, 1], "hours": [0.3, 1.4, 2.5]})
-        ...     table.to_csv(path, index=False)
+        ...     lines = [f"{distance},5;{distance % 4};{distance / 3}" for distance in range(12)]
+        ...     _ = path.write_text("distance;slope;hours\n" + "\n".join(lines).replace(".", ","))
         ...     dataset = vbnn.read_csv(path, target="hours")
-        >>> dataset.name, dataset.feature_names, dataset.x.shape
-        ('walks', ('distance', 'slope'), (3, 2))
+        >>> dataset.name, dataset.feature_names, dataset.x[:2].tolist()
+        ('walks', ('distance', 'slope'), [[0.5, 0.0], [1.5, 1.0]])
     """
     path = Path(path)
-    cells = _cells(path)
-    names = _names(path, cells)
-    require(target in names, f"{path} has no column {target!r}; columns: {', '.join(names)}")
-    require(len(names) > 1, f"{path} has no feature columns beside the target {target!r}")
-    rows, column = cells.iloc[1:].copy(), names.index(target)
-    require(len(rows) > 0, f"{path} has no rows below its column names")
-    class_names: tuple[str, ...] = ()
-    if classes or (classes is None and not any(map(_is_number, rows[column]))):
-        class_names = _class_names(path, target, rows[column])
-        rows[column] = rows[column].map({name: str(number) for number, name in enumerate(class_names)})
-    values = _numbers(path, names, rows)
-    return Dataset(
-        name=name or path.stem,
-        x=np.delete(values, column, axis=1),
-        y=values[:, [column]],
-        feature_names=names[:column] + names[column + 1 :],
-        target_names=(target,),
-        class_names=class_names,
-    )
+    frame = _frame(path, CsvFormat.of(path, sep, decimal))
+    one = "has one column: say what is between its cells by sep= (--sep)"
+    require(len(frame.columns) > 1 or normal_form(target) in frame, f"{path} {one}")
+    return _dataset(path, frame, target, name=name, classes=classes, encode=encode, missing=missing)
 
 
-def column_names(path: str | Path) -> tuple[str, ...]:
-    """The names of the columns of a CSV file.
+def read_table(
+    path: str | Path, target: str, *, sep: str | None = None, decimal: str | None = None, **rules: Any
+) -> Dataset:
+    """Read a dataset from a CSV file, as `read_csv` does, or from a Parquet file.
 
     Raises:
-        ValueError: If the file cannot be read or parsed, or a column has no name, or two have the same.
+        ValueError: If `read_csv` raises one, the file is a damaged Parquet file or pyarrow is missing, which reads it.
     """
     path = Path(path)
-    return _names(path, _cells(path))
+    if not is_parquet(path):
+        return read_csv(path, target, sep=sep, decimal=decimal, **rules)
+    return _dataset(path, _parquet(path), target, **rules)
 
 
-def _cells(path: Path) -> pd.DataFrame:
-    """The cells of the file as text; the index is the line in the file, and missing cells are empty."""
+def column_names(path: str | Path, sep: str | None = None) -> tuple[str, ...]:
+    """The names of the columns of a CSV or Parquet file.
+
+    Raises:
+        ValueError: If the file cannot be read or parsed.
+    """
+    path = Path(path)
+    if is_parquet(path):
+        return tuple(map(normal_form, _parquet(path).columns))
+    return tuple(filter(None, CsvFormat.of(path, sep, None).names))
+
+
+def is_parquet(path: Path) -> bool:
+    """Whether the file is a Parquet file, by its first bytes."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            cells = pd.read_csv(
-                file, header=None, dtype=str, keep_default_na=False, skip_blank_lines=False, skipinitialspace=True
-            )
-    except OSError as error:
-        raise ValueError(f"cannot read {path}: {error.strerror}") from error
-    except pd.errors.EmptyDataError as error:
-        raise ValueError(f"{path} is empty, or its first line is") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is not UTF-8 text") from error
-    except pd.errors.ParserError as error:
-        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
-        raise ValueError(f"cannot parse {path}: {reason}") from error
-    cells = pd.DataFrame({position: cells[position].fillna("").str.strip() for position in cells})
-    cells.index = pd.RangeIndex(1, len(cells) + 1)
-    return cells.loc[(cells != "").any(axis=1)]
-
-
-def _names(path: Path, cells: pd.DataFrame) -> tuple[str, ...]:
-    require(len(cells) > 0, f"{path} has no column names")
-    names = tuple(str(name) for name in cells.iloc[0])
-    for position, name in enumerate(names, start=1):
-        require(name != "", f"{path}: column {position} of {len(names)} has no name")
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    require(not repeated, f"{path} has more than one column named {', '.join(map(repr, repeated))}")
-    return names
-
-
-def _class_names(path: Path, target: str, cells: pd.Series[str]) -> tuple[str, ...]:
-    for line in cells.index[cells == ""][:1]:
-        raise ValueError(f"{path}: column {target!r} must hold a class, line {line} has an empty cell")
-    different = sorted(set(cells))
-    rule = f"target {target!r} must have at most half as many classes as rows"
-    require(2 * len(different) <= len(cells), f"{path}: {rule}, got {len(different)} classes in {len(cells)} rows")
-    are_numbers = all(math.isfinite(_number(name)) for name in different)
-    return tuple(sorted(different, key=_number) if are_numbers else different)
-
-
-def _numbers(path: Path, names: tuple[str, ...], rows: pd.DataFrame) -> Array:
-    # Not by pandas' exact parser, float_precision="round_trip": its errors name neither the line nor the column.
-    values = np.array([[_number(cell) for cell in row] for row in rows.itertuples(index=False)])
-    for row, column in np.argwhere(~np.isfinite(values))[:1]:
-        content = repr(rows.iat[row, column]) if rows.iat[row, column] else "an empty cell"
-        where = f"column {names[column]!r} must hold finite numbers, line {rows.index[row]}"
-        raise ValueError(f"{path}: {where} has {content}")
-    return values
-
-
-def _number(cell: str) -> float:
-    """The nearest float; NaN if the text is not a number."""
-    return float(cell) if _is_number(cell) else math.nan
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
+        with path.open("rb") as file:
+            return file.read(4) == b"PAR1"
+    except OSError:
         return False
-    return "_" not in cell  # Python reads 1_000 as a number; in a table it is a name.
+
+
+def _dataset(path: Path, frame: pd.DataFrame, target: str, *, name: str | None = None, **rules: Any) -> Dataset:
+    try:
+        return Dataset.from_frame(frame, target, name=name or path.stem, **rules)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path)
+    except ImportError as error:
+        raise ValueError(f"{path} needs pyarrow to be read: pip install 'variational-bnn[parquet]'") from error
+    except Exception as error:  # pyarrow has errors of its own, which are not to be imported here.
+        raise ValueError(f"{path} is a damaged Parquet file: {' '.join(str(error).split())}") from error
+
+
+def _frame(path: Path, written: CsvFormat) -> pd.DataFrame:
+    """The typed columns of the file; the index is the line in the file.
+
+    Columns of plain numbers are parsed as such. Others are read a second time, as text.
+    """
+    frame = _read(path, written, na_values=_NOT_A_VALUE)
+    wanted, found = len(written.names), len(frame.columns)
+    require(wanted == found, f"{path} has {wanted} column names, but the table has {found} columns")
+    empty = frame.isna()
+    keep = ~empty.all(axis=1)
+    kinds = [_is_parsed(frame.iloc[:, place]) for place in range(wanted)]
+    texts = [place for place, parsed in enumerate(kinds) if not parsed]
+    as_text = _read(path, written, usecols=texts, dtype=str, na_filter=False) if texts else frame
+    names = list(written.names)
+    columns: dict[int, pd.Series[Any]] = {}
+    for place, name in enumerate(names):
+        if place in texts:
+            cells = as_text.iloc[:, texts.index(place)].rename(name)[keep].fillna("").str.strip()
+            columns[place] = _typed(path, cells, written)
+        elif (
+            name or not empty.iloc[:, place].all()
+        ):  # A column without name and cells is left by separators at the ends.
+            columns[place] = frame.iloc[:, place][keep] if not keep.all() else frame.iloc[:, place]
+    table = pd.DataFrame(columns, copy=False).set_axis([names[place] for place in columns], axis=1)
+    return table.set_axis(pd.Index(np.flatnonzero(keep) + 2, name="line"), axis=0)
+
+
+def _typed(path: Path, cells: pd.Series[Any], written: CsvFormat) -> pd.Series[Any]:
+    try:
+        return typed(cells, written)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _is_parsed(column: pd.Series[Any]) -> bool:
+    """Whether a column came out as numbers, none of which is infinite: such a cell is to be shown as it is written."""
+    kinds = pd.api.types
+    numeric = kinds.is_numeric_dtype(column) and not kinds.is_bool_dtype(column)
+    return numeric and not np.isinf(column.to_numpy(dtype=np.float64)).any()
+
+
+def _read(path: Path, written: CsvFormat, **options: Any) -> pd.DataFrame:
+    exact = {} if "dtype" in options else _EXACT
+    try:
+        with warnings.catch_warnings(), path.open(encoding=written.encoding, newline="") as file:
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            warnings.simplefilter("ignore", pd.errors.DtypeWarning)  # Such a column is read again, as text.
+            return pd.read_csv(
+                file,
+                sep=written.separator,
+                decimal=written.decimal,
+                header=0,
+                index_col=False,
+                keep_default_na=False,
+                skip_blank_lines=False,
+                skipinitialspace=True,
+                **exact,
+                **options,
+            )
+    except pd.errors.ParserWarning as error:
+        advice = "remove lines above the names, name every column, or name the separator by sep= (--sep)"
+        raise ValueError(f"{path} has more cells in line 2 than names in line 1: {advice}") from error
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        reason = str(error).removeprefix("Error tokenizing data. C error: ").strip()
+        raise ValueError(
+            f"cannot parse {path}: {reason}: mend that line, or name the separator by sep= (--sep)"
+        ) from error

@@ -10,6 +10,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from variational_bnn.base import BETWEEN, BEYOND, NEAR, REGIONS, Dataset
 from variational_bnn.base.checks import Array, finite_table, require
+from variational_bnn.evaluation.subsample import some_rows
 
 QUERY_POINT_SEED = 0
 """Seed of the query points: all methods and all seeds of a comparison predict at the same points."""
@@ -22,7 +23,8 @@ _ROUNDING = 1e-9
 class RegionMap:
     """A map from any input to its distance from the training inputs and to its region; made by `RegionMap.of`.
 
-    Distances are Euclidean, after each feature has been divided by its standard deviation over the training inputs.
+    Distances are Euclidean, after each feature has been divided by its standard deviation over the training inputs. Of
+    more than 10,000 training inputs, that many random ones stand for all in distances.
 
     Attributes:
         scale: Standard deviation `[F]` of each feature over the training inputs, in the feature's units.
@@ -31,7 +33,7 @@ class RegionMap:
         radius: The 95 % quantile, over the training inputs, of the distance to the nearest other training input, in
             units of `scale`.
         neighbours: Nearest-neighbour search among `inputs`.
-        inputs: The training inputs `[N, F]` as (x - `low`) / `scale`.
+        inputs: The training inputs `[N, F]`, at most 10,000 of them, as (x - `low`) / `scale`.
     """
 
     scale: Array
@@ -53,7 +55,7 @@ class RegionMap:
         scale = x.std(axis=0)
         require(bool((scale > 0).all()), "x_train must have no constant feature")
         low, high = x.min(axis=0), x.max(axis=0)
-        inputs = (x - low) / scale
+        inputs = (x[some_rows(len(x))] - low) / scale
         neighbours = NearestNeighbors(n_neighbors=1).fit(inputs)
         nearest_other = neighbours.kneighbors(return_distance=False)[:, 0]
         own = np.linalg.norm(inputs - inputs[nearest_other], axis=1)
@@ -118,7 +120,8 @@ class QueryPoints:
 def propose_query_points(dataset: Dataset, seed: int, num_points: int = 600) -> QueryPoints:
     """Propose inputs in every region that can be reached; a region that cannot be reached has no query points.
 
-    If the dataset has held-out rows, these are the query points, in the regions where its split put them. If it has
+    If the dataset has held-out rows, these are the query points, in the regions where its split put them; of more than
+    10,000 in a region, that many random ones. If it has
     none, inputs are proposed, and `RegionMap` says in which regions they are. For one feature they are an even grid,
     from one width of the training inputs' range below the range to one width above it. For more features (and for one
     feature whose values are so repeated that the radius is 0, which a grid would miss) they are three equal shares, in
@@ -136,18 +139,25 @@ def propose_query_points(dataset: Dataset, seed: int, num_points: int = 600) -> 
     require(num_points >= 1, f"num_points must be >= 1, got {num_points}")
     regions = RegionMap.of(dataset.x)
     if dataset.x_test is not None and dataset.test_regions is not None:
-        distance = regions.distance(dataset.x_test)
-        return QueryPoints(x=dataset.x_test, regions=dataset.test_regions, distance=distance, y=dataset.y_test)
+        rows = _held_out_rows(dataset.test_regions)
+        x, y = dataset.x_test[rows], None if dataset.y_test is None else dataset.y_test[rows]
+        return QueryPoints(x=x, regions=dataset.test_regions[rows], distance=regions.distance(x), y=y)
     if dataset.x.shape[1] == 1 and regions.radius > 0:
         width = regions.high - regions.low
         x = np.linspace(regions.low - width, regions.high + width, num_points)
     else:
         rng = np.random.default_rng(seed)
-        share = num_points // 3
-        near = _moved_within_radius(dataset.x, regions, num_points - 2 * share, rng)
-        between = _between_pairs(dataset.x, share, rng)
-        x = np.concatenate([near, between, _moved_past_range(dataset.x, regions, share, rng)])
+        share, seen = num_points // 3, dataset.x[some_rows(len(dataset.x))]
+        near = _moved_within_radius(seen, regions, num_points - 2 * share, rng)
+        between = _between_pairs(seen, share, rng)
+        x = np.concatenate([near, between, _moved_past_range(seen, regions, share, rng)])
     return QueryPoints(x=x, regions=regions.label(x), distance=regions.distance(x))
+
+
+def _held_out_rows(regions: npt.NDArray[np.str_]) -> npt.NDArray[np.intp]:
+    """Numbers of held-out rows in their order, with a limit in each region."""
+    of_region = [np.flatnonzero(regions == region) for region in REGIONS]
+    return np.sort(np.concatenate([rows[some_rows(len(rows))] for rows in of_region]))
 
 
 def _moved_within_radius(x: Array, regions: RegionMap, count: int, rng: np.random.Generator) -> Array:

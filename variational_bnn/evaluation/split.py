@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from variational_bnn.base import BETWEEN, BEYOND, NEAR, Dataset
-from variational_bnn.base.checks import require, require_known
+from variational_bnn.base.checks import Array, require, require_known
+from variational_bnn.base.table import normal_form
 
 
 def split(dataset: Dataset, *, gap: str | None = None, tail: str | None = None, seed: int) -> Dataset:
@@ -19,7 +20,9 @@ def split(dataset: Dataset, *, gap: str | None = None, tail: str | None = None, 
     training. The middle third is the gap of Foong, Li, Hernández-Lobato and Turner (2019, arXiv 1909.02736).
 
     Rows with equal values of the feature are taken in their order in the table, so that of a feature with few values,
-    rows of one value may be both held out and trained on.
+    rows of one value may be both held out and trained on. Rows in which the feature has no value are not held out by
+    it. Features that were made by `encode` or `missing` (see `Dataset.from_frame`) are made again, by what the training
+    rows alone show; `gap` and `tail` are then columns of numbers of the table.
 
     Args:
         dataset: All rows. It must not have held-out rows.
@@ -51,26 +54,54 @@ def split(dataset: Dataset, *, gap: str | None = None, tail: str | None = None, 
     held_out_already = 0 if dataset.x_test is None else len(dataset.x_test)
     message = f"dataset {dataset.name!r} must have no held-out rows before it is split, got {held_out_already}"
     require(held_out_already == 0, message)
-    for feature in (gap, tail):
-        if feature is not None:
-            require_known("feature", feature, dataset.feature_names)
     x, y, rest = dataset.x, dataset.y, np.arange(len(dataset.x))
+    values = {feature: _values(dataset, feature) for feature in (gap, tail) if feature is not None}
     held: dict[str, npt.NDArray[np.intp]] = {}
     if tail is not None:
-        rest, held[BEYOND] = np.split(_sorted_by(dataset, tail, rest), [len(rest) - max(1, len(rest) // 10)])
+        unknown, known = _sorted_by(values[tail], rest)
+        known, held[BEYOND] = np.split(known, [len(known) - max(1, len(known) // 10)])
+        rest = np.concatenate([known, unknown])
     if gap is not None:
-        below, held[BETWEEN], above = np.split(_sorted_by(dataset, gap, rest), [len(rest) // 3, 2 * len(rest) // 3])
-        rest = np.concatenate([below, above])
+        unknown, known = _sorted_by(values[gap], rest)
+        below, held[BETWEEN], above = np.split(known, [len(known) // 3, 2 * len(known) // 3])
+        rest = np.concatenate([below, above, unknown])
     num_near = max(1, len(rest) // 10)
     held[NEAR], rest = np.split(np.random.default_rng(seed).permutation(rest), [num_near])
     require(len(rest) >= 2, f"the split must leave at least 2 training rows, got {len(rest)} of {len(x)} rows")
     train, test = np.sort(rest), np.concatenate(list(held.values()))
     regions = np.repeat(list(held), [len(rows) for rows in held.values()])
-    held_out = {"x_test": x[test], "y_test": y[test], "test_regions": regions}
-    return replace(dataset, x=x[train], y=y[train], larger_sample=None, **held_out)
+    x_train, x_test, names = x[train], x[test], dataset.feature_names
+    if dataset.table is not None:
+        x_train, x_test, names = dataset.table.features(train, test)
+    for part in (x_train, x_test):
+        part.flags.writeable = False  # So that the dataset takes it without a copy.
+    return replace(
+        dataset,
+        x=x_train,
+        y=y[train],
+        feature_names=names,
+        x_test=x_test,
+        y_test=y[test],
+        test_regions=regions,
+        larger_sample=None,
+        table=None,
+    )
 
 
-def _sorted_by(dataset: Dataset, feature: str, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
-    """The rows in the order of a feature's values; rows of equal value in their order in the table."""
+def _values(dataset: Dataset, feature: str) -> Array:
+    """The values `[N]` of a feature; NaN where there was none."""
+    names = dataset.feature_names if dataset.table is None else dataset.table.numbers
+    known = {normal_form(name): name for name in names}
+    feature = known.get(normal_form(feature), feature)
+    require_known("feature" if dataset.table is None else "feature of numbers", feature, names)
+    if dataset.table is None:
+        return dataset.x[:, names.index(feature)]
+    return dataset.table.columns[feature].to_numpy(dtype=np.float64)
+
+
+def _sorted_by(values: Array, rows: npt.NDArray[np.intp]) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """The rows without a value, and the others in the order of their values, equal ones in their order in the table."""
     rows = np.sort(rows)
-    return rows[np.argsort(dataset.x[rows, dataset.feature_names.index(feature)], kind="stable")]
+    ordered = rows[np.argsort(values[rows], kind="stable")]
+    unknown = np.isnan(values[ordered])
+    return ordered[unknown], ordered[~unknown]

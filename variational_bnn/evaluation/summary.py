@@ -9,14 +9,17 @@ import pandas as pd
 
 from variational_bnn.base import BETWEEN, BEYOND, LEVELS, NEAR, REGIONS
 from variational_bnn.base.checks import require
-from variational_bnn.evaluation.intervals import ratio_interval
+from variational_bnn.evaluation.intervals import mean_interval, ratio_interval
 
 _INTERVALS = [f"{measure}_{100 * level:.0f}" for measure in ("coverage", "width") for level in LEVELS]
-_MEANS = ("entropy", "accuracy", "rmse", "log_likelihood", "joint_log_likelihood", "crps", *_INTERVALS)
+_MEANS = ("entropy", "joint_log_likelihood", "crps", *_INTERVALS)
+_BOUNDED = {"log_likelihood": (-np.inf, np.inf), "rmse": (0.0, np.inf), "accuracy": (0.0, 1.0)}
+"""Scores whose means have an interval, with the least and the largest value that they can have."""
 _COUNTS = ("parameters", "random_variables")
 _TEXTS = ("likelihood", "note")
 _ZEROS = (*_COUNTS, "latent_variance", "latent_information")
 _OTHERS = (
+    "query_points",
     "epistemic_variance",
     "latent_variance",
     "aleatoric_variance",
@@ -67,9 +70,11 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
         - `aleatoric_sd_near`: geometric mean, in the units of y
         - `train_rmse`, in the units of y, and `train_accuracy`: means
         - `entropy_<region>`: mean, in nats; NaN if y is a number
-        - `accuracy_<region>`, `rmse_<region>`, `log_likelihood_<region>`, `joint_log_likelihood_<region>`,
-          `crps_<region>` and, for the levels in percent, `coverage_<percent>_<region>` and `width_<percent>_<region>`:
-          means; NaN without held-out targets
+        - `log_likelihood_<region>`, `rmse_<region>` and `accuracy_<region>`, with bounds: means, and their 95 % t
+          intervals over seeds, cut off where the score cannot be; NaN without held-out targets
+        - `joint_log_likelihood_<region>`, `crps_<region>` and, for the levels in percent, `coverage_<percent>_<region>`
+          and `width_<percent>_<region>`: means; NaN without held-out targets
+        - `query_points_<region>`: how many there are; with held-out rows, how many of these
         - `acceptance` (mean), `r_hat` (largest), `ess` and `ess_tail` (smallest): over all seeds that have any. Failed
           runs are included, because a run fails if its chains have not converged
 
@@ -78,7 +83,7 @@ def summarise(results: pd.DataFrame) -> pd.DataFrame:
     """
     datasets = list(results["dataset"].unique())
     require(len(datasets) <= 1, f"results must be of one dataset, got {', '.join(datasets)}")
-    numbers = dict.fromkeys([*_MEANS, *_OTHERS], np.nan)
+    numbers = dict.fromkeys([*_MEANS, *_BOUNDED, *_OTHERS], np.nan)
     defaults: dict[str, Any] = {**numbers, **dict.fromkeys(_ZEROS, 0), **dict.fromkeys(_TEXTS, "")}
     complete = results.assign(**{name: value for name, value in defaults.items() if name not in results})
     rows = [{"method": method, **_summary(group)} for method, group in complete.groupby("method", sort=False)]
@@ -120,6 +125,12 @@ def _summary(rows: pd.DataFrame) -> dict[str, float | str]:
     columns |= {name: good.groupby("seed")[name].first().mean() for name in ("train_rmse", "train_accuracy")}
     for measure in _MEANS:
         columns |= {f"{measure}_{region}": mean for region, mean in by_seed(measure).mean().items()}
+    for measure, limits in _BOUNDED.items():
+        scores = by_seed(measure)
+        for region in REGIONS:
+            mean, low, high = np.clip(mean_interval(scores[region]), *limits).tolist()
+            columns |= with_bounds(f"{measure}_{region}", (mean, low, high))
+    columns |= {f"query_points_{region}": count for region, count in by_seed("query_points").max().items()}
     columns["acceptance"] = rows.groupby("seed")["acceptance"].first().mean()
     columns |= {"r_hat": rows["r_hat"].max(), "ess": rows["ess"].min(), "ess_tail": rows["ess_tail"].min()}
     return columns

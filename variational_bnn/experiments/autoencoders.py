@@ -14,13 +14,14 @@ from scipy.stats import norm
 
 from variational_bnn.base import Predictive
 from variational_bnn.base.checks import Array, Floats
+from variational_bnn.base.progress import part
 from variational_bnn.datasets import Images
 from variational_bnn.evaluation.scores import rmse
 from variational_bnn.evaluation.separability import active_units, confusion, most_confused, silhouette, vote
 from variational_bnn.experiments.autoencoder_result import AUTOENCODER_COLUMNS, AutoencoderResult
 from variational_bnn.experiments.result import table_of
-from variational_bnn.experiments.run import Advance, Outcome, Run
-from variational_bnn.methods.autoencoders import Autoencoder, History
+from variational_bnn.experiments.run import Outcome, Run
+from variational_bnn.methods.autoencoders import Autoencoder
 from variational_bnn.models.backend import tf_keras
 from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
 from variational_bnn.models.losses import variational_layers
@@ -65,7 +66,7 @@ class AutoencoderRun:
         """This as a run that the engine executes."""
         return Run(name=self.name, seed=self.seed, execute=self.execute, failure=partial(_failed, self._row()))
 
-    def execute(self, advance: Advance) -> Outcome:
+    def execute(self) -> Outcome:
         """Fit to all images and to those of all classes but one, and measure both fits.
 
         Returns:
@@ -76,15 +77,12 @@ class AutoencoderRun:
         Raises:
             FitError: If a loss is not finite at the end.
         """
-        epochs = self.method.for_images(len(self.images.x_train)).epochs or 1
-
-        def fit(images: Images) -> tuple[tf_keras.Model, History]:
-            return self.method.fit(images, self.network, self.seed, lambda: advance(0.45 / epochs))
-
         start = time.perf_counter()
-        model, history = fit(self.images)
+        with part(0.0, 0.45):
+            model, history = self.method.fit(self.images, self.network, self.seed)
         seconds = time.perf_counter() - start
-        apart, _ = fit(self.images.without(self.held_out))
+        with part(0.45, 0.9):
+            apart, _ = self.method.fit(self.images.without(self.held_out), self.network, self.seed)
         (measured, arrays), (measured_apart, arrays_apart) = _measure(self, model), _measure_apart(self, apart)
         row = dataclasses.replace(self._row(), fit_seconds=seconds, **measured, **measured_apart)
         arrays = {**arrays, **arrays_apart, **_history(model, history)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,8 +12,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from variational_bnn.base import Dataset, Method, Network, require_compatible, require_network
+from variational_bnn.base import BASELINE, Dataset, DatasetWarning, Method, Network, require_compatible, require_network
 from variational_bnn.base.checks import require, require_count, require_known, require_seed
+from variational_bnn.evaluation.subsample import MOST_ROWS, some_rows
 from variational_bnn.experiments.comparison import Comparison, store_in
 from variational_bnn.experiments.engine import execute
 from variational_bnn.experiments.run import settings_of
@@ -44,15 +46,22 @@ def default_network(dataset: Dataset) -> Network:
     )
 
 
+def default_methods(dataset: Dataset, network: Network) -> tuple[str, ...]:
+    """`DEFAULT_METHODS`, and where rows are held out a plain baseline for their scores, if it supports the network."""
+    scored = dataset.x_test is not None and METHODS[BASELINE].supports(dataset, network) is None
+    return (*DEFAULT_METHODS, BASELINE) if scored else DEFAULT_METHODS
+
+
 def compare(
     dataset: Dataset,
     *,
-    methods: Methods = DEFAULT_METHODS,
+    methods: Methods | None = None,
     seeds: Sequence[int] = range(5),
     network: Network | None = None,
     num_samples: int = 200,
     workers: int = 1,
     directory: str | Path | None = None,
+    retry: bool = False,
     progress: bool = True,
 ) -> Comparison:
     """Fit every method from every seed to the same data, and measure where each is uncertain.
@@ -65,6 +74,8 @@ def compare(
         methods: Names (`variational-bnn list` shows them), methods (anybody's: see `Method`), or a mapping from names
             to either. A `tf_keras.Model` in a mapping is one that was trained on `dataset.x` and `dataset.y`: see
             `TrainedModel`, and `UntrainedModel` for one to be trained. A method without a name has that of its class.
+            If None, `output`, `flipout`, `hidden` and `hidden_shared`, and where rows with numbers are held out
+            `linear`, a plain baseline for the scores.
         seeds: Each method is run once from each.
         network: The same for every method; `default_network` if None. Its prior scale is in standardised units, its
             known noise in the units of y.
@@ -72,7 +83,9 @@ def compare(
         workers: Processes.
         directory: Where to keep finished runs while the others go on. Runs that are there already, of the same
             settings and data, are not executed again.
-        progress: Whether to show it, on standard error.
+        retry: Whether runs that failed, and are kept in the directory, are executed again. Those that lacked memory or
+            whose worker died are in any case.
+        progress: Whether to show how far the runs are, on standard error.
 
     Returns:
         The comparison. A run that failed has rows whose status says why.
@@ -98,7 +111,7 @@ def compare(
     require_count("num_samples", num_samples)
     require(num_samples > 1, "num_samples must be at least 2 for a variance, got 1")
     require_count("workers", workers)
-    chosen = _named(methods, dataset)
+    chosen = _named(default_methods(dataset, network) if methods is None else methods, dataset)
     for name, method in chosen.items():
         reason = method.supports(dataset, network)
         require(reason is None, f"method {name!r} does not support this: {reason}")
@@ -110,12 +123,13 @@ def compare(
     ]
     settings = _settings(dataset, network, chosen, num_samples)
     data = _training_rows(dataset)
+    _warn_of_subsamples(dataset)
     store = None
     if directory is not None:
         store = store_in(directory)
         store.prepare(settings, tables={"data": data}, arrays={})
         store.warn_of_other_versions()
-    outcomes = execute([run.as_run() for run in runs], workers=workers, store=store, progress=progress)
+    outcomes = execute([run.as_run() for run in runs], workers=workers, store=store, retry=retry, progress=progress)
     return Comparison(settings=settings, data=data, outcomes=outcomes)
 
 
@@ -189,10 +203,21 @@ def _digest(dataset: Dataset) -> str:
     more = dataset.larger_sample
     tables = [dataset.x, dataset.y, dataset.x_test, dataset.y_test, dataset.test_regions]
     tables += [] if more is None else [more.x, more.y]
-    digests = [hashlib.sha256(np.asarray(table).tobytes()).hexdigest() for table in tables if table is not None]
+    digests = [hashlib.sha256(np.ascontiguousarray(table).data).hexdigest() for table in tables if table is not None]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
 def _training_rows(dataset: Dataset) -> pd.DataFrame:
-    columns = [*dataset.feature_names, *dataset.output_names]
-    return pd.DataFrame(np.hstack([dataset.x, dataset.outputs(dataset.y)]), columns=columns)
+    """The training rows, or some of very many."""
+    columns, rows = [*dataset.feature_names, *dataset.output_names], some_rows(len(dataset.x))
+    return pd.DataFrame(np.hstack([dataset.x[rows], dataset.outputs(dataset.y[rows])]), columns=columns)
+
+
+def _warn_of_subsamples(dataset: Dataset) -> None:
+    """Say what is measured on some of the rows."""
+    rows, regions = len(dataset.x), Counter([] if dataset.test_regions is None else dataset.test_regions.tolist())
+    parts = [f"{rows:,} training rows"] if rows > MOST_ROWS else []
+    parts += [f"{count:,} held-out rows {region}" for region, count in regions.items() if count > MOST_ROWS]
+    if parts:
+        message = f"of {' and '.join(parts)}, {MOST_ROWS:,} random ones each stand for all in distances and scores"
+        warnings.warn(f"{message}; fits are to all training rows", DatasetWarning, stacklevel=3)

@@ -33,6 +33,7 @@ def compare_autoencoders(
     num_samples: int = 100,
     workers: int = 1,
     directory: str | Path | None = None,
+    retry: bool = False,
     progress: bool = True,
 ) -> AutoencoderComparison:
     """Fit autoencoders to the same images, and measure bounds, latent codes, and where reconstructions are uncertain.
@@ -50,7 +51,9 @@ def compare_autoencoders(
         workers: Processes.
         directory: Where to keep finished runs while the others go on. Runs that are there already, of the same
             settings and images, are not executed again.
-        progress: Whether to show it, on standard error.
+        retry: Whether runs that failed, and are kept in the directory, are executed again. Those that lacked memory or
+            whose worker died are in any case.
+        progress: Whether to show how far the runs are, on standard error.
 
     Returns:
         The comparison. A run that failed has a row whose status says why.
@@ -95,7 +98,7 @@ def compare_autoencoders(
         store = store_in(directory)
         store.prepare(settings, tables={}, arrays={"images": examples})
         store.warn_of_other_versions()
-    outcomes = execute([run.as_run() for run in runs], workers=workers, store=store, progress=progress)
+    outcomes = execute([run.as_run() for run in runs], workers=workers, store=store, retry=retry, progress=progress)
     return AutoencoderComparison(settings=settings, images=examples, outcomes=outcomes)
 
 

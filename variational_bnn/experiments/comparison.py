@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +14,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from variational_bnn.base.checks import require
+from variational_bnn.evaluation.classes import class_frequencies, confidences
 from variational_bnn.evaluation.reference_distance import reference_distances, summarise_reference_distances
 from variational_bnn.evaluation.summary import summarise
-from variational_bnn.experiments.files import in_one_line
+from variational_bnn.experiments.files import write_whole
 from variational_bnn.experiments.result import PREDICTION_COLUMNS, RESULT_COLUMNS
 from variational_bnn.experiments.run import Key, Outcome
 from variational_bnn.experiments.store import Store
@@ -114,9 +116,23 @@ class Comparison:
 
     @property
     def table(self) -> pd.DataFrame:
-        """One row a method, over its seeds: see `summarise` and `summarise_reference_distances`."""
+        """One row a method, over its seeds: see `summarise`, `summarise_reference_distances` and `confidences`."""
         summary = summarise(self.results)
-        return summary.merge(summarise_reference_distances(self.reference_distances), on="method", how="left")
+        summary = summary.merge(summarise_reference_distances(self.reference_distances), on="method", how="left")
+        return summary.merge(confidences(self.predictions), on="method", how="left") if self._classes else summary
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """The rows of `table`; of classes, a row of the classes' frequencies is the last (see `class_frequencies`)."""
+        table = self.table
+        if not self._classes or self.predictions["y"].isna().all():
+            return table
+        baseline = pd.DataFrame([class_frequencies(self.data, self.predictions)])
+        return pd.concat([table, baseline], ignore_index=True)
+
+    @property
+    def _classes(self) -> bool:
+        return bool(self.settings["dataset"].get("class_names"))
 
     def plot(self) -> dict[str, Figure]:
         """The figures by name, as far as they apply.
@@ -174,8 +190,9 @@ def save_outcomes(store: Store, outcomes: Mapping[Key, Outcome], figures: Mappin
     paths = []
     for name, figure in figures.items():
         paths.append(store.directory / f"{name}.png")
-        with in_one_line("write", paths[-1]):
-            figure.savefig(paths[-1], dpi="figure")
+        image = io.BytesIO()
+        figure.savefig(image, dpi="figure", format="png")
+        write_whole(paths[-1], image.getvalue())
     return paths
 
 

@@ -1,8 +1,10 @@
-"""How much memory a piece of work takes."""
+"""How much memory a piece of work takes, and how much there may be."""
 
 from __future__ import annotations
 
 import contextlib
+import math
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -10,6 +12,10 @@ import psutil
 
 _PERIOD = 0.01
 _MIB = 2**20
+GIB = 2**30
+
+LEAST_ADDRESS_SPACE = 3.0
+"""In GiB, of a fit of a small network: TensorFlow aborts or crashes with less, wherever it happens to be."""
 
 
 @contextlib.contextmanager
@@ -38,3 +44,13 @@ def peak_memory() -> Iterator[Callable[[], float]]:
     finally:
         stop.set()
         watcher.join()
+
+
+def address_space() -> float:
+    """How many bytes of address space the process may have; infinity where there is no limit."""
+    if sys.platform == "win32":
+        return math.inf
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return math.inf if limit == resource.RLIM_INFINITY else float(limit)

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from variational_bnn.base import Diagnostics
 from variational_bnn.experiments.files import Columns, types_of
+from variational_bnn.experiments.run import Arrays
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,3 +164,23 @@ feature), `y` (the held-out target, 0 or 1 for each class, or NaN), `pit` (its p
 `mean` (of a class its probability), `epistemic_variance`, `latent_variance` and `aleatoric_variance`."""
 
 NO_PREDICTIONS = pd.DataFrame(columns=list(PREDICTION_COLUMNS)).astype(types_of(PREDICTION_COLUMNS))
+
+
+def diagnosed(diagnostics: Diagnostics | None) -> dict[str, Any]:
+    """The columns that diagnostics give."""
+    if diagnostics is None:
+        return {}
+    return {
+        "parameters": diagnostics.num_parameters,
+        "random_variables": diagnostics.num_random_variables,
+        "likelihood": diagnostics.likelihood,
+        "note": diagnostics.note,
+        **{name: getattr(diagnostics, name) for name in ("acceptance", "r_hat", "ess", "ess_tail")},
+    }
+
+
+def trace_of(diagnostics: Diagnostics | None) -> Arrays:
+    """The trace of Markov chains, if there were any."""
+    if diagnostics is None or diagnostics.trace is None:
+        return {}
+    return {"trace": diagnostics.trace, "warmup": np.array(diagnostics.warmup)}

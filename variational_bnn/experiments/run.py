@@ -22,8 +22,26 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 Key = tuple[str, int]
 """The name of a method and a seed: what tells the runs of a comparison apart."""
 
-Advance = Callable[[float], None]
-"""Called with the share of a run that was done since the last call."""
+OK = "ok"
+
+STATUSES = {
+    OK: "the run was executed, and everything was measured",
+    "diverged": "the loss, or the log density of a chain, became infinite or NaN",
+    "not converged": "Markov chains do not agree, or have too few effective draws",
+    "not finite": "a prediction is infinite or NaN",
+    "no posterior": "the method found none, for another reason, which it says",
+    "not supported": "the method does not support the data, for the reason it says",
+    "error": "the method raised an error: its kind, its message and its place",
+    "out of memory": "there was not enough memory",
+    "killed": "the worker process ended before the run did",
+    "not loaded": "the worker process could not load the run",
+}
+"""What a status can be, and what it means. More may follow after a colon, but for "ok"."""
+
+
+def label(key: Key) -> str:
+    """What messages call a run."""
+    return f"{key[0]}, seed {key[1]}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,11 +49,11 @@ class Outcome:
     """What a run leaves.
 
     Attributes:
-        rows: What is measured: a few rows, whose column `status` is "ok" or says what went wrong.
+        rows: What is measured: a few rows, whose column `status` is one of `STATUSES`.
         tables: Longer tables by name, such as the predictions at each query point.
         arrays: Arrays of numbers by name.
-        finished: Whether the run came to an end; False if its worker died or could not load it. Such a run is not
-            kept, and executed again next time.
+        finished: Whether the run came to an end of its own; False if there was not enough memory, or its worker died or
+            could not load it. Such a run is not kept, and executed again next time.
     """
 
     rows: pd.DataFrame
@@ -51,13 +69,13 @@ class Run:
     Attributes:
         name: Name of the method.
         seed: Seed of everything that is random in the run.
-        execute: Does the work.
+        execute: Does the work, and reports how far it is (see `base.progress`).
         failure: `(status) -> outcome`, the rows of a run that went wrong.
     """
 
     name: str
     seed: int
-    execute: Callable[[Advance], Outcome]
+    execute: Callable[[], Outcome]
     failure: Callable[[str], Outcome]
 
     @property
@@ -65,20 +83,33 @@ class Run:
         """What tells this run from the others."""
         return self.name, self.seed
 
-    def outcome(self, advance: Advance) -> Outcome:
+    def outcome(self) -> Outcome:
         """Execute the run; whatever goes wrong becomes the status of its rows."""
         try:
-            return self.execute(advance)
+            return self.execute()
         except Exception as error:  # A method may be anybody's: its faults are reported, and the other runs go on.
-            return self.failure(status_of(error))
+            return dataclasses.replace(self.failure(status_of(error)), finished=not _is_lack_of_memory(error))
 
 
 def status_of(error: Exception) -> str:
-    """What went wrong in a run: the message of a `FitError`; of any other error its kind, its message and its place."""
+    """What went wrong in a run: one of `STATUSES`, with the details."""
     if isinstance(error, FitError):
-        return str(error)
+        return str(error) if is_status(str(error)) and str(error) != OK else f"no posterior: {error}"
+    if _is_lack_of_memory(error):
+        return f"out of memory: {error}"
     place = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
+    return f"error: {type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
+
+
+def is_status(text: str) -> bool:
+    """Whether a text is one of `STATUSES`, with or without details."""
+    kind, colon, _ = text.partition(":")
+    return kind in STATUSES and not (kind == OK and colon)
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Python's error, and TensorFlow's."""
+    return isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError"
 
 
 def settings_of(method: object) -> dict[str, Any]:

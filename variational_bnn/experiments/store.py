@@ -13,17 +13,22 @@ The directory holds
 That a run's folder is there means that the run is finished, even if the process is killed meanwhile. Tables are read by
 the names of their columns: one that is missing has its default, and one that is unknown is kept. Floats come back
 exactly as they were. Nothing that is read is executed.
+
+What was damaged or changed is named, and `repair` moves it to `set-aside/`. The outcome of a run that failed goes
+there, too, when the run is executed again.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import shutil
 import warnings
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -33,10 +38,14 @@ import pandas as pd
 import psutil
 
 from variational_bnn.base.checks import require
+from variational_bnn.experiments.differences import require_same
 from variational_bnn.experiments.files import (
+    FORMAT,
     Columns,
+    document_bytes,
     in_one_line,
     npz_bytes,
+    parse_document,
     parse_npz,
     parse_table,
     read_checked,
@@ -45,12 +54,10 @@ from variational_bnn.experiments.files import (
     write_folder_file,
     write_whole,
 )
-from variational_bnn.experiments.run import Arrays, Key, Outcome
+from variational_bnn.experiments.run import OK, STATUSES, Arrays, Key, Outcome, is_status, label
+from variational_bnn.stopping import writing
 
-FORMAT = 1
-"""Of the directory. A larger number is of a later version of this package, and is not read."""
-
-SETTINGS, RESULTS, RUNS = "settings.json", "results.csv", "runs"
+SETTINGS, RESULTS, RUNS, ASIDE = "settings.json", "results.csv", "runs", "set-aside"
 RUN, ROWS, ARRAYS = "run.json", "rows.csv", "arrays.npz"
 PACKAGES = ("variational-bnn", "tensorflow", "tf-keras", "tensorflow-probability", "numpy")
 """The packages that numbers depend on."""
@@ -74,11 +81,13 @@ class Store:
         kind: What is compared, as the settings name it: "tables" or "autoencoders".
         columns: For each table by name, its columns and their defaults; see `files.Columns`. Those of the rows are
             named "rows".
+        arrays: Names of the arrays that each run has whose status is "ok".
     """
 
     directory: Path
     kind: str
     columns: Mapping[str, Columns]
+    arrays: Sequence[str] = ()
 
     def prepare(
         self, settings: Mapping[str, Any], tables: Mapping[str, pd.DataFrame], arrays: Mapping[str, Arrays]
@@ -105,10 +114,10 @@ class Store:
             require(folder.is_dir() or not folder.exists(), f"cannot use {folder}: it is a file, not a directory")
             if (folder / SETTINGS).exists():
                 old = self.settings()
-                _require_same(folder, old, new)
+                require_same(folder, old, new)
                 missing = [name for name in old["files"] if not (folder / name).exists()]  # After a kill.
                 for name in old["files"].keys() - missing:
-                    read_checked(folder / name, old["files"][name])
+                    self._input(name)
                 contents = {name: contents[name] for name in missing if digests.get(name) == old["files"][name]}
                 new = {**old, "methods": {**old["methods"], **new["methods"]}}
             else:
@@ -117,7 +126,7 @@ class Store:
                 require(not others, f"{no_settings}: it is not a results directory of this package")
             (folder / RUNS).mkdir(parents=True, exist_ok=True)
             _remove_unfinished(folder / RUNS)
-        write_whole(folder / SETTINGS, json.dumps(new, indent=2, ensure_ascii=False).encode() + b"\n")
+        write_whole(folder / SETTINGS, document_bytes(new))
         for name, data in contents.items():
             write_whole(folder / name, data)
 
@@ -134,10 +143,14 @@ class Store:
 
     def finished(self) -> dict[Key, Path]:
         """The finished runs and their folders, in the order of the methods in the settings, and of the seeds."""
-        with in_one_line("read", self.directory):
-            folders = [f for f in (self.directory / RUNS).glob("*") if f.is_dir() and not f.name.startswith(".")]
-        runs = {_key(folder): folder for folder in folders}
+        with self._repairable("that run"):
+            runs = {_key(folder): folder for folder in self.folders()}
         return {key: runs[key] for key in self._ordered(runs)}
+
+    def folders(self) -> list[Path]:
+        """What there is among the runs, of them or not."""
+        with in_one_line("read", self.directory):
+            return sorted(path for path in (self.directory / RUNS).glob("*") if not path.name.startswith("."))
 
     def save(self, key: Key, outcome: Outcome) -> None:
         """Keep a finished run, whole or not at all.
@@ -150,9 +163,9 @@ class Store:
         contents |= {f"{name}.csv": table_bytes(table) for name, table in outcome.tables.items()}
         digests = {name: sha256(data) for name, data in contents.items()}
         about = {"format": FORMAT, "name": key[0], "seed": key[1], "versions": versions(), "files": digests}
-        contents[RUN] = json.dumps(about, indent=2, ensure_ascii=False).encode() + b"\n"
+        contents[RUN] = document_bytes(about)
         beside = place.with_name(f".{place.name}.{os.getpid()}")
-        with in_one_line("write", place):
+        with writing(), in_one_line("write", place):
             require(not place.exists(), f"{label(key)} is finished already in {self.directory}")
             try:
                 beside.mkdir()
@@ -162,22 +175,68 @@ class Store:
             finally:
                 shutil.rmtree(beside, ignore_errors=True)
 
+    def set_aside(self, path: Path) -> Path:
+        """Move a file or a folder to where nothing is read, and say where."""
+        numbers = itertools.count(2)
+        place = first = self.directory / ASIDE / path.name
+        while place.exists():
+            place = first.with_name(f"{path.name}-{next(numbers)}")
+        with in_one_line("move", path):
+            place.parent.mkdir(exist_ok=True)
+            os.rename(path, place)
+        return place
+
     def read(self, folder: Path) -> Outcome:
         """The outcome that is kept in a run's folder.
 
         Raises:
-            ValueError: If a file is missing, damaged, or was changed since it was written.
+            ValueError: If a file is missing, damaged, was changed since it was written, or is none of the run's.
         """
-        digests = _about(folder)["files"]
+        with self._repairable("that run"):
+            return self.checked(folder)[1]
+
+    def checked(self, folder: Path) -> tuple[Key, Outcome]:
+        """A run's folder, as `read`, with the run that it is of."""
+        key, digests = _key(folder), _about(folder)["files"]
         contents = {name: read_checked(folder / name, digest) for name, digest in digests.items()}
         require({ROWS, ARRAYS} <= contents.keys(), f"{folder / RUN} is damaged: it must name {ROWS} and {ARRAYS}")
+        names = {path.name for path in folder.iterdir() if not path.name.startswith(".")}
+        others = names - contents.keys() - {RUN}
+        require(not others, f"{folder} holds {', '.join(sorted(others))}, which is not of the run")
         tables = {
             name: parse_table(folder / f"{name}.csv", contents[f"{name}.csv"], columns)
             for name, columns in self.columns.items()
             if f"{name}.csv" in contents
         }
         arrays = parse_npz(folder / ARRAYS, contents[ARRAYS])
-        return Outcome(rows=tables.pop(Path(ROWS).stem), tables=tables, arrays=arrays)
+        rows = tables.pop(Path(ROWS).stem)
+        for column in rows.columns.intersection(["status", "contraction_status"]):
+            unknown = [status for status in rows[column] if not is_status(str(status))]
+            if unknown:
+                known = f"unknown {column} {unknown[0]!r}; known: {', '.join(STATUSES)}"
+                raise ValueError(f"{folder / ROWS} is damaged: {known}")
+        missing = ", ".join(name for name in self.arrays if name not in arrays)
+        require(not missing or bool((rows["status"] != OK).any()), f"{folder / ARRAYS} lacks the arrays {missing}")
+        return key, Outcome(rows=rows, tables=tables, arrays=arrays)
+
+    @contextmanager
+    def _repairable(self, what: str) -> Iterator[None]:
+        """Say with an error of files what can be done."""
+        try:
+            yield
+        except ValueError as error:
+            raise ValueError(f"{error}; `variational-bnn repair {self.directory}` sets {what} aside") from error
+
+    def damaged_inputs(self) -> dict[Path, str]:
+        """The files of the inputs that were damaged or changed, and what is wrong with them."""
+        damaged = {}
+        for path, digest in ((self.directory / name, digest) for name, digest in self.settings()["files"].items()):
+            try:
+                if path.parent == self.directory and path.exists():
+                    read_checked(path, digest)
+            except ValueError as error:
+                damaged[path] = str(error)
+        return damaged
 
     def input_table(self, name: str) -> pd.DataFrame:
         """An input that is a table, as `prepare` was given it."""
@@ -190,13 +249,15 @@ class Store:
     def _input(self, file: str) -> bytes:
         digests = self.settings()["files"]
         require(file in digests, f"{self.directory / SETTINGS} must name {file} among its files")
-        return read_checked(self.directory / file, digests[file])
+        path = self.directory / file
+        require(path.exists(), f"cannot read {path}: No such file or directory; the same comparison writes it again")
+        with self._repairable("that file"):
+            return read_checked(path, digests[file])
 
     def write_results(self, rows: Mapping[Key, pd.DataFrame]) -> None:
         """Write `results.csv` from the rows of all runs, in the order of the methods in the settings and the seeds."""
-        if rows:
-            tables = [rows[key] for key in self._ordered(rows)]
-            write_whole(self.directory / RESULTS, table_bytes(pd.concat(tables, ignore_index=True)))
+        tables = [rows[key] for key in self._ordered(rows)] or [pd.DataFrame(columns=list(self.columns["rows"]))]
+        write_whole(self.directory / RESULTS, table_bytes(pd.concat(tables, ignore_index=True)))
 
     def _ordered(self, keys: Iterable[Key]) -> list[Key]:
         """The runs in the order of the methods in the settings, and of the seeds."""
@@ -221,18 +282,9 @@ def read_settings(directory: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: If this is not a results directory of this package, or one of a later version.
     """
-    path = Path(directory) / SETTINGS
-    settings = _json(path)
     types = {"format": int, "kind": str, "methods": dict, "versions": dict, "files": dict}
-    wrong = [name for name, kind in types.items() if not isinstance(settings.get(name), kind)]
-    require(not wrong, f"{directory} is not a results directory of this package: {SETTINGS} lacks {', '.join(wrong)}")
-    _require_format(path, settings["format"])
-    return settings
-
-
-def label(key: Key) -> str:
-    """What messages call a run."""
-    return f"{key[0]}, seed {key[1]}"
+    foreign = f"{directory} is not a results directory of this package: {SETTINGS}"
+    return parse_document(Path(directory) / SETTINGS, types, foreign)
 
 
 def _folder_name(key: Key) -> str:
@@ -243,13 +295,9 @@ def _folder_name(key: Key) -> str:
 
 def _about(folder: Path) -> dict[str, Any]:
     """The contents of `run.json`."""
-    require((folder / RUN).exists(), f"{folder} has no {RUN}: it is not a run of this package, move it away")
-    about = _json(folder / RUN)
+    require((folder / RUN).exists(), f"{folder} has no {RUN}: it is not a run of this package")
     types = {"format": int, "name": str, "seed": int, "versions": dict, "files": dict}
-    wrong = [name for name, kind in types.items() if not isinstance(about.get(name), kind)]
-    require(not wrong, f"{folder / RUN} is damaged: it lacks {', '.join(wrong)}")
-    _require_format(folder / RUN, about["format"])
-    return about
+    return parse_document(folder / RUN, types, f"{folder / RUN} is damaged: it")
 
 
 def _key(folder: Path) -> Key:
@@ -259,53 +307,9 @@ def _key(folder: Path) -> Key:
     return key
 
 
-def _require_format(path: Path, number: int) -> None:
-    require(number <= FORMAT, f"{path} has format {number} of a later version of this package; {FORMAT} is known here")
-
-
-def _json(path: Path) -> dict[str, Any]:
-    with in_one_line("read", path):
-        text = path.read_text(encoding="utf-8")
-    try:
-        values = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is damaged or not of this package: {error}") from error
-    require(isinstance(values, dict), f"{path} is damaged or not of this package: it must hold an object")
-    return dict(values)
-
-
 def _remove_unfinished(runs: Path) -> None:
     """Remove what processes left that were killed as they wrote a run's folder."""
     for left in runs.glob(".*.*"):
         process = left.suffix[1:]
         if left.is_dir() and process.isdecimal() and not psutil.pid_exists(int(process)):
             shutil.rmtree(left)
-
-
-def _require_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    """Raise a `ValueError` that names the first few settings in which the directory differs from what is to be kept.
-
-    Versions and formats may differ, and so may the names of the methods; a method's settings may not.
-    """
-    both = old["methods"].keys() & new["methods"].keys()
-    before, after = (
-        _flat({**settings, "methods": {name: settings["methods"][name] for name in sorted(both)}})
-        for settings in (old, new)
-    )
-    names = [name for name in {**after, **before} if name.split(".")[0] not in ("versions", "files", "format")]
-    other = [
-        f"{name} is {before.get(name, 'not set')} there, {after.get(name, 'not set')} here"
-        for name in names
-        if before.get(name) != after.get(name)
-    ]
-    more = f"; and {len(other) - 3} more" if len(other) > 3 else ""
-    require(not other, f"{folder} holds other settings: {'; '.join(other[:3])}{more}; choose another directory")
-
-
-def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as dotted names to JSON text."""
-    flat: dict[str, str] = {}
-    for name, value in settings.items():
-        nested = isinstance(value, dict) and value
-        flat |= _flat(value, f"{prefix}{name}.") if nested else {prefix + name: json.dumps(value, ensure_ascii=False)}
-    return flat

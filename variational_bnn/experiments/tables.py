@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import math
 import time
 from dataclasses import dataclass
@@ -26,11 +27,13 @@ from variational_bnn.base import (
     Predictive,
 )
 from variational_bnn.base.checks import Array, Floats, require
+from variational_bnn.base.progress import part
 from variational_bnn.evaluation.regions import QUERY_POINT_SEED, QueryPoints, growth_exponent, propose_query_points
 from variational_bnn.evaluation.scores import accuracy, coverage, crps, interval_width, pit, rmse
+from variational_bnn.evaluation.subsample import MOST_ROWS, some_rows
 from variational_bnn.experiments.memory import peak_memory
-from variational_bnn.experiments.result import NO_PREDICTIONS, RESULT_COLUMNS, Result, table_of
-from variational_bnn.experiments.run import Advance, Arrays, Outcome, Run, status_of
+from variational_bnn.experiments.result import NO_PREDICTIONS, RESULT_COLUMNS, Result, diagnosed, table_of, trace_of
+from variational_bnn.experiments.run import Outcome, Run, status_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,11 @@ class TableRun:
         failure = partial(_failed, self.dataset, self.name, self.seed)
         return Run(name=self.name, seed=self.seed, execute=self.execute, failure=failure)
 
+    @property
+    def share_of_fit(self) -> float:
+        """The share of the work that the fit is, about; a fit to a larger sample comes after it."""
+        return 0.9 if self.dataset.larger_sample is None else 0.5
+
     def fit(self, dataset: Dataset) -> Posterior:
         """The posterior of the run's method, given a dataset."""
         posterior = self.method.fit(dataset, self.network, self.seed)
@@ -70,13 +78,16 @@ class TableRun:
         """What the posterior predicts at inputs, from the run's function samples."""
         return posterior.predict(x, num_samples=self.num_samples, seed=self.seed)
 
-    def execute(self, advance: Advance) -> Outcome:
+    def execute(self) -> Outcome:
         """Fit, predict and measure; a fit that fails has rows that say so."""
+        if len(self.dataset.x) > MOST_ROWS:
+            gc.collect()  # A model that is no longer used keeps the rows of its fit until its cycles are collected.
         points = propose_query_points(self.dataset, QUERY_POINT_SEED)
         with peak_memory() as peak:
             start = time.perf_counter()
             try:
-                posterior = self.fit(self.dataset)
+                with part(0.0, self.share_of_fit):
+                    posterior = self.fit(self.dataset)
                 fitted = time.perf_counter()
                 with np.errstate(over="ignore", invalid="ignore"):
                     predictive = self.predict(posterior, points.x)
@@ -85,19 +96,18 @@ class TableRun:
                 functions = _checked(self, predictive, functions, len(points.x))
             except FitError as error:
                 measured = {"fit_seconds": time.perf_counter() - start, "peak_memory": peak()}
-                return _failed(self.dataset, self.name, self.seed, str(error), error.diagnostics, measured)
+                return _failed(self.dataset, self.name, self.seed, status_of(error), error.diagnostics, measured)
             common = Result(
                 dataset=self.dataset.name,
                 method=self.name,
                 seed=self.seed,
                 region="",
-                **_training_scores(self.dataset, self.predict(posterior, self.dataset.x)),
+                **self._training_scores(posterior),
                 fit_seconds=fitted - start,
                 predict_seconds=predicted - fitted,
                 peak_memory=peak(),
-                **_diagnosed(posterior.diagnostics),
+                **diagnosed(posterior.diagnostics),
             )
-        advance(0.5 if self.dataset.larger_sample is not None else 0.9)
         scored = _Scored.of(self, posterior, predictive, points) if points.y is not None else None
         rows = [
             dataclasses.replace(
@@ -117,8 +127,17 @@ class TableRun:
         return Outcome(
             rows=table_of(rows, RESULT_COLUMNS),
             tables={"predictions": _predictions(self, points, predictive, scored)},
-            arrays={"functions": functions, **_trace(posterior.diagnostics)},
+            arrays={"functions": functions, **trace_of(posterior.diagnostics)},
         )
+
+    def _training_scores(self, posterior: Posterior) -> dict[str, Any]:
+        """Scores on the training rows, or on some of very many."""
+        rows = some_rows(len(self.dataset.x))
+        predictive, y = self.predict(posterior, self.dataset.x[rows]), self.dataset.y[rows]
+        scores = {"train_rmse": rmse(self.dataset.outputs(y), predictive.mean)}
+        if predictive.entropy is not None:
+            scores["train_accuracy"] = accuracy(y, predictive.probabilities)
+        return scores
 
 
 def _failed(
@@ -136,20 +155,13 @@ def _failed(
         seed=seed,
         region="",
         status=status,
-        **_diagnosed(diagnostics),
+        **diagnosed(diagnostics),
         **(measured or {}),
     )
     regions = propose_query_points(dataset, QUERY_POINT_SEED).inside
     rows = [dataclasses.replace(row, region=region) for region in regions]
     table = table_of(rows, RESULT_COLUMNS)
-    return Outcome(rows=table, tables={"predictions": NO_PREDICTIONS}, arrays=_trace(diagnostics))
-
-
-def _training_scores(dataset: Dataset, predictive: Predictive) -> dict[str, Any]:
-    scores = {"train_rmse": rmse(dataset.outputs(dataset.y), predictive.mean)}
-    if predictive.entropy is not None:
-        scores["train_accuracy"] = accuracy(dataset.y, predictive.probabilities)
-    return scores
+    return Outcome(rows=table, tables={"predictions": NO_PREDICTIONS}, arrays=trace_of(diagnostics))
 
 
 def _information(predictive: Predictive, inside: npt.NDArray[np.bool_]) -> dict[str, Any]:
@@ -185,26 +197,6 @@ def _checked(run: TableRun, predictive: Predictive, functions: Any, num_points: 
     if not all(np.isfinite(part).all() for part in parts):
         raise FitError("not finite: a prediction is infinite or NaN")
     return functions
-
-
-def _diagnosed(diagnostics: Diagnostics | None) -> dict[str, Any]:
-    """The columns that diagnostics give."""
-    if diagnostics is None:
-        return {}
-    return {
-        "parameters": diagnostics.num_parameters,
-        "random_variables": diagnostics.num_random_variables,
-        "likelihood": diagnostics.likelihood,
-        "note": diagnostics.note,
-        **{name: getattr(diagnostics, name) for name in ("acceptance", "r_hat", "ess", "ess_tail")},
-    }
-
-
-def _trace(diagnostics: Diagnostics | None) -> Arrays:
-    """The trace of Markov chains, if there were any."""
-    if diagnostics is None or diagnostics.trace is None:
-        return {}
-    return {"trace": diagnostics.trace, "warmup": np.array(diagnostics.warmup)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -287,10 +279,12 @@ def _contraction(run: TableRun, predictive: Predictive, points: QueryPoints) -> 
     if more is None:
         return {}
     if (reason := run.method.supports(more, run.network)) is not None:
-        return {"contraction_status": reason}
+        return {"contraction_status": f"not supported: {reason}"}
     near = points.inside[NEAR]
     try:
-        after = float(run.predict(run.fit(more), points.x[near]).variance_over_draws.mean())
+        with part(run.share_of_fit, 1.0):
+            posterior = run.fit(more)
+        after = float(run.predict(posterior, points.x[near]).variance_over_draws.mean())
     except Exception as error:  # A method may be anybody's; what was measured before stays.
         return {"contraction_status": status_of(error)}
     before = float(predictive.variance_over_draws[near].mean())

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from variational_bnn.base.checks import is_positive, require, require_count, require_known
 from variational_bnn.datasets import Images
 from variational_bnn.methods.problem import require_finite
+from variational_bnn.methods.progress import report_epochs
 from variational_bnn.models.backend import tf_keras
 from variational_bnn.models.batches import shuffled_batches
 from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
@@ -72,20 +72,13 @@ class Autoencoder:
             return self
         return dataclasses.replace(self, epochs=max(EPOCHS, round(LEAST_STEPS * self.batch_size / num_images)))
 
-    def fit(
-        self,
-        images: Images,
-        network: AutoencoderNetwork,
-        seed: int,
-        on_epoch_end: Callable[[], None] = lambda: None,
-    ) -> tuple[VariationalModel, History]:
+    def fit(self, images: Images, network: AutoencoderNetwork, seed: int) -> tuple[VariationalModel, History]:
         """The model trained on the images, and how its loss went.
 
         Args:
             images: Whose training images are fitted.
             network: Sizes and likelihood.
             seed: Of the initial values, the noise and the batches.
-            on_epoch_end: Called after each epoch.
 
         Raises:
             FitError: If the loss is not finite at the end.
@@ -95,7 +88,7 @@ class Autoencoder:
         model = build(network, len(x), weights=self.weights, decoder_weights=self.decoder_weights, seed=seed)
         model.compile(tf_keras.optimizers.Adam(self.learning_rate), loss=negative_log_likelihood)
         batches = shuffled_batches((x, x), self.batch_size, seed)
-        callback = tf_keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: on_epoch_end())
+        callback = report_epochs(epochs or 1)
         steps = {"epochs": epochs, "steps_per_epoch": math.ceil(len(x) / self.batch_size)}
         history = model.fit(batches, **steps, callbacks=[callback], verbose=0).history
         require_finite(history["loss"][-1])

@@ -12,6 +12,7 @@ import numpy as np
 
 from variational_bnn.base import Dataset, Network
 from variational_bnn.base.checks import Array, Float32Array, require_count
+from variational_bnn.base.progress import report
 from variational_bnn.evaluation.convergence import effective_sample_sizes, rank_normalised_r_hat
 from variational_bnn.evaluation.regions import QUERY_POINT_SEED, propose_query_points
 from variational_bnn.methods.problem import ModelPosterior, NetworkMethod, Problem
@@ -76,7 +77,10 @@ class ChainMethod(NetworkMethod):
         """Run the chains, keep their last draws, and diagnose the functions that these are at the query points."""
         problem = self.problem(dataset, network)
         space, warmup = problem.space, num_windows(self.warmup)
-        windows = list(self.windows(problem, seed))
+        total, windows = warmup + num_windows(self.draws), []
+        for window in self.windows(problem, seed):
+            windows.append(window)
+            report(WINDOW * len(windows), WINDOW * total, "steps of each chain")
         draws = np.concatenate([window.z for window in windows[warmup:]])[: self.draws]
         points = problem.x_scaler.transform(propose_query_points(dataset, QUERY_POINT_SEED).x).astype(np.float32)
         trace = np.concatenate([window.log_density for window in windows]).astype(np.float64)

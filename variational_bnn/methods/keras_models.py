@@ -18,6 +18,7 @@ from variational_bnn.methods.problem import (
     require_finite,
     scalers_of,
 )
+from variational_bnn.methods.progress import report_epochs
 from variational_bnn.models.backend import layers_of, require_model, tf_keras
 from variational_bnn.prediction.predict import sample_functions
 
@@ -145,7 +146,8 @@ class UntrainedModel:
         require_model(model)
         require(model.optimizer is not None, "build must return a compiled model, got one that is not compiled")
         x, y = x_scaler.transform(dataset.x).astype(np.float32), y_scaler.transform(dataset.y).astype(np.float32)
-        history = model.fit(x, y, epochs=self.epochs, batch_size=self.batch_size, verbose=0).history
+        settings = {"epochs": self.epochs, "batch_size": self.batch_size, "callbacks": [report_epochs(self.epochs)]}
+        history = model.fit(x, y, **settings, verbose=0).history
         require_finite(history["loss"][-1])
         return _posterior(model, dataset, x_scaler, y_scaler)
 

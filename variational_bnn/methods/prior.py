@@ -9,7 +9,7 @@ from variational_bnn.methods.problem import ModelPosterior, NetworkMethod
 from variational_bnn.models.backend import tf
 from variational_bnn.models.builders.weights import build_weight_variation
 from variational_bnn.models.losses import variational_layers
-from variational_bnn.models.mean_field import MeanFieldDense
+from variational_bnn.models.mean_field import MeanField
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,6 @@ class Prior(NetworkMethod):
         problem = self.problem(dataset, network)
         model = build_weight_variation(problem.network, len(problem.x), initial_scale=1.0, seed=seed)
         for layer in variational_layers(model):
-            assert isinstance(layer, MeanFieldDense)
+            assert isinstance(layer, MeanField)
             layer.loc.assign(tf.zeros_like(layer.loc))
         return problem.posterior(model, num_parameters=0)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from variational_bnn.base import Dataset, Network
 from variational_bnn.base.checks import is_positive, require, require_count, require_known
 from variational_bnn.methods.problem import ModelPosterior, NetworkMethod, require_finite
+from variational_bnn.methods.progress import report_steps
 from variational_bnn.models.backend import tf_keras
 from variational_bnn.models.batches import shuffled_batches
 from variational_bnn.models.losses import negative_log_likelihood
@@ -72,7 +73,8 @@ class GradientMethod(NetworkMethod):
             steps_per_execution=min(STEPS_PER_EXECUTION, self.steps),
         )
         batches = shuffled_batches((problem.x, problem.y), self.batch_size, seed)
-        history = model.fit(batches, steps_per_epoch=self.steps, verbose=0).history
+        callbacks = [report_steps(self.steps)]
+        history = model.fit(batches, steps_per_epoch=self.steps, callbacks=callbacks, verbose=0).history
         require_finite(history["loss"][-1])
         return problem.posterior(model)
 

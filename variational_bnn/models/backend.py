@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 
 @contextlib.contextmanager
@@ -38,15 +39,40 @@ with _quiet() if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3" else contextlib.n
 if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3":
     tf.get_logger().setLevel("ERROR")
 
-__all__ = ["PACKAGE", "layers_of", "register", "require_model", "tf", "tf_keras", "tfd", "tfp"]
+__all__ = ["PACKAGE", "full_precision", "layers_of", "register", "require_model", "tf", "tf_keras", "tfd", "tfp"]
 
 tfd = tfp.distributions
 
 PACKAGE = "variational_bnn"
 """The package name under which classes and functions are registered with Keras, so that `.keras` files hold no code."""
 
-register = tf_keras.saving.register_keras_serializable(PACKAGE)
-"""Decorator of the classes and functions that saved models name; Keras finds them as `variational_bnn>Name`."""
+Registered = TypeVar("Registered")
+
+
+class _SavedByKeras2:
+    """What Keras 3 finds in place of the classes of this package."""
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> None:
+        """Raise a `ValueError` that says how the file is loaded."""
+        raise ValueError("the file is of tf_keras (Keras 2): load it by tf_keras.models.load_model, not by Keras 3")
+
+
+def register(value: Registered) -> Registered:
+    """Decorator of the classes and functions that saved models name; Keras finds them as `variational_bnn>Name`."""
+    if keras := sys.modules.get("keras"):  # TensorFlow imports it.
+        keras.saving.get_custom_objects()[f"{PACKAGE}>{value.__name__}"] = _SavedByKeras2  # type: ignore[attr-defined]
+    return tf_keras.saving.register_keras_serializable(PACKAGE)(value)
+
+
+
+def full_precision(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a layer that computes in the precision of variables, unless they say otherwise.
+
+    A KL, a variance or a log-likelihood is too fine for the half precision in which layers compute under a policy such
+    as "mixed_float16".
+    """
+    return {"dtype": tf_keras.mixed_precision.global_policy().variable_dtype, **settings}
 
 
 def layers_of(model: tf_keras.Model) -> list[tf_keras.layers.Layer]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from variational_bnn.base.checks import is_positive, require, require_count
-from variational_bnn.models.backend import register, tf, tf_keras, tfd
+from variational_bnn.models.backend import full_precision, register, tf, tf_keras, tfd
 from variational_bnn.models.stochastic import (
     Stochastic,
     Variational,
@@ -82,7 +82,7 @@ class NormalUnits(Variational):
         **kwargs: Any,
     ) -> None:
         require(is_positive(initial_scale), f"initial_scale must be > 0, got {initial_scale!r}")
-        super().__init__(seed=seed, kl_weight=kl_weight, **kwargs)
+        super().__init__(seed=seed, kl_weight=kl_weight, **full_precision(kwargs))
         self.activation = tf_keras.activations.get(activation)
         self._initial_scale = float(initial_scale)
 
@@ -151,7 +151,7 @@ class ConditionalUnits(Stochastic):
     def __init__(self, num_draws: int = 10, initial_scale: float = 0.2, seed: int | None = None, **kwargs: Any) -> None:
         require_count("num_draws", num_draws)
         require(is_positive(initial_scale), f"initial_scale must be > 0, got {initial_scale!r}")
-        super().__init__(seed=seed, **kwargs)
+        super().__init__(seed=seed, **full_precision(kwargs))
         self.num_draws, self._initial_scale = int(num_draws), float(initial_scale)
 
     def prior(self, inputs: tf.Tensor) -> tfd.Distribution:

@@ -8,7 +8,7 @@ from typing import Any
 
 from variational_bnn.base import Likelihood
 from variational_bnn.base.checks import require
-from variational_bnn.models.backend import register, tf, tf_keras, tfd, tfp
+from variational_bnn.models.backend import full_precision, register, tf, tf_keras, tfd, tfp
 from variational_bnn.models.likelihoods import likelihood_from_dict
 
 
@@ -63,7 +63,7 @@ class LikelihoodHead(tfp.layers.DistributionLambda):
         shared_regularizer: tf_keras.regularizers.Regularizer | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(self._distribution, convert_to_tensor_fn=tfd.Distribution.mean, **kwargs)
+        super().__init__(self._distribution, convert_to_tensor_fn=tfd.Distribution.mean, **full_precision(kwargs))
         self.likelihood = likelihood_from_dict(likelihood) if isinstance(likelihood, dict) else likelihood
         self.output_size = output_size
         self.event_shape = (output_size,) if event_shape is None else tuple(event_shape)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from variational_bnn.base.checks import is_positive, require, require_count
-from variational_bnn.models.backend import register, tf, tf_keras, tfd
+from variational_bnn.models.backend import full_precision, register, tf, tf_keras, tfd
 from variational_bnn.models.stochastic import Variational, positive_scale, softplus_inverse, standard_normal
 
 
@@ -74,7 +74,7 @@ class SharedUnits(Variational):
         require_count("num_examples", num_examples)
         require(is_positive(prior_scale), f"prior_scale must be > 0, got {prior_scale!r}")
         require(is_positive(initial_scale), f"initial_scale must be > 0, got {initial_scale!r}")
-        super().__init__(seed=seed, kl_weight=kl_weight, **kwargs)
+        super().__init__(seed=seed, kl_weight=kl_weight, **full_precision(kwargs))
         self.num_examples = int(num_examples)
         self._prior_scale, self._initial_scale = float(prior_scale), float(initial_scale)
 

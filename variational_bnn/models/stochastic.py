@@ -123,6 +123,7 @@ class Variational(Stochastic):
             shape=(),
             initializer=tf_keras.initializers.Constant(self._initial_kl_weight),
             trainable=False,
+            experimental_autocast=False,
         )
         super().build(input_shape)
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variational_bnn.base.checks import require, require_all
-from variational_bnn.models import latents, mean_field, shared_units
+from variational_bnn.models import convolutions, dense, latents, shared_units
 from variational_bnn.models.backend import layers_of, register, tf, tf_keras
 from variational_bnn.models.likelihood_head import LikelihoodHead
 from variational_bnn.models.losses import negative_log_likelihood, variational_layers
@@ -18,7 +18,7 @@ from variational_bnn.models.point_prior import prior_penalties
 NUMERIC_KINDS = "biuf"
 """Kinds of NumPy's data types that hold numbers: booleans, integers, unsigned integers and floats."""
 
-_LOADED_WITH = (latents, mean_field, shared_units)
+_LOADED_WITH = (convolutions, dense, latents, shared_units)
 """Keras imports only this module to load a saved model; these modules register the layers that such a model names."""
 
 
@@ -126,6 +126,23 @@ class VariationalModel(ManyStepsModel):
         """
         self._check(x, y)
         return super().evaluate(x, y, *args, **kwargs)
+
+    def save(self, filepath: Any, *args: Any, save_format: str | None = None, **kwargs: Any) -> None:
+        """Save the model as `tf_keras.Model.save` does, as a `.keras` file or a directory in TensorFlow's format.
+
+        Args:
+            filepath: As of `tf_keras.Model.save`.
+            *args: Further arguments of `tf_keras.Model.save`.
+            save_format: As of `tf_keras.Model.save`.
+            **kwargs: Further arguments of `tf_keras.Model.save`.
+
+        Raises:
+            ValueError: If the format is HDF5, from which Keras cannot load a model of this class.
+        """
+        ends = str(filepath).endswith((".h5", ".hdf5")) if save_format is None else save_format in ("h5", "hdf5")
+        what_to_do = "save the whole model as .keras, or its weights alone by save_weights"
+        require(not ends, f"a VariationalModel cannot be saved in HDF5: {what_to_do}, got {str(filepath)!r}")
+        super().save(filepath, *args, save_format=save_format, **kwargs)
 
     def _check(self, x: Any, y: Any = None) -> None:
         """Raise a `ValueError` of one line for arrays that do not fit; other kinds of data come batch by batch."""

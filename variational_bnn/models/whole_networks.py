@@ -29,7 +29,7 @@ class RandomNetwork(tf_keras.layers.Layer, abc.ABC):
     """
 
     def __init__(self, network: Network | dict[str, Any], seed: int = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+        super().__init__(**{"dtype": "float32", **kwargs})  # That of the weight vectors.
         if isinstance(network, dict):
             network = Network(**{**network, "likelihood": likelihood_from_dict(network["likelihood"])})
         self.space, self.seed = WeightSpace.of(network), int(seed)

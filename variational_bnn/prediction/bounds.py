@@ -13,7 +13,7 @@ from variational_bnn.base.checks import Array, Float32Array, require, require_co
 from variational_bnn.models.backend import require_model, tf, tf_keras, tfd
 from variational_bnn.models.builders.autoencoders import DECODER, ENCODER, LATENTS
 from variational_bnn.models.losses import variational_layers
-from variational_bnn.models.mean_field import MeanFieldDense
+from variational_bnn.models.mean_field import MeanField
 from variational_bnn.prediction.function_samples import drawing
 from variational_bnn.prediction.predict import predict
 from variational_bnn.prediction.rules import Block
@@ -105,7 +105,7 @@ def measure_bounds(model: tf_keras.Model, x: npt.ArrayLike, *, num_samples: int 
     images = _require_images(model, x)
     require_count("num_samples", num_samples)
     require_seed(seed)
-    weights = [layer for layer in variational_layers(model) if isinstance(layer, MeanFieldDense)]
+    weights = [layer for layer in variational_layers(model) if isinstance(layer, MeanField)]
     draws, terms_of = WEIGHT_DRAWS if weights else 1, _compiled_terms(model)
     rows = max(1, LATENTS_TOGETHER // num_samples)
     blocks = np.diff([*range(0, num_samples, LATENTS_TOGETHER), num_samples])

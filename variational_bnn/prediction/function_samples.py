@@ -27,11 +27,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from variational_bnn.base.checks import Array, Float32Array, require, require_count, require_seed
+from variational_bnn.base.checks import Array, Floats, require, require_count, require_seed
 from variational_bnn.models.backend import layers_of, require_model, tf, tf_keras, tfd
 from variational_bnn.models.discrete_likelihoods import Bernoulli, Categorical, as_labels, of_classes
 from variational_bnn.models.whole_networks import RandomNetwork
 from variational_bnn.prediction.inputs import require_inputs
+from variational_bnn.prediction.replaced_calls import TRACING, calling
 from variational_bnn.prediction.rules import Block, layers_with_rules
 
 BLOCK = 100
@@ -47,29 +48,13 @@ COPIES = 8
 """Copies K of each row in a sample, where a model draws both once for all rows and for each row."""
 
 
-@contextlib.contextmanager
-def calling(functions: Sequence[tuple[Any, Callable[[tf.Tensor], tf.Tensor]]]) -> Iterator[None]:
-    """Within the context, each layer is called by its function of the inputs instead of its own `call`."""
-    eagerly = tf.config.functions_run_eagerly()
-    for layer, function in functions:
-        call = functools.partial(lambda function, inputs, *_, **__: function(inputs), function)  # No `training`.
-        object.__setattr__(layer, "call", tf.autograph.experimental.do_not_convert(call))
-    tf.config.run_functions_eagerly(True)  # Otherwise functions that a user compiled would keep their old calls.
-    try:
-        yield
-    finally:
-        tf.config.run_functions_eagerly(eagerly)
-        for layer, _ in functions:
-            object.__delattr__(layer, "call")
-
-
 def drawing(model: tf_keras.Model, block: Block) -> contextlib.AbstractContextManager[None]:
     """Within the context, a call of the model with `[B * R, ...]` inputs draws a block of B function samples."""
     functions = []
     for number, (layer, rule) in enumerate(layers_with_rules(model)):
         seed = tf.random.experimental.stateless_fold_in(block.seed, number)
         functions.append((layer, functools.partial(rule.draw, layer, dataclasses.replace(block, seed=seed))))
-    return calling(functions)
+    return calling(model, functions)
 
 
 class Sampler:
@@ -95,12 +80,12 @@ class Sampler:
     def __init__(
         self,
         model: tf_keras.Model,
-        row_shape: tuple[int, ...],
+        rows: tf.TensorSpec,
         graph_seed: int | None = None,
         own_per_row: bool = False,
         copies: int | None = None,
     ) -> None:
-        self._model, self._row_shape, self.graph_seed = weakref.ref(model), row_shape, graph_seed
+        self._model, self._rows, self.graph_seed = weakref.ref(model), rows, graph_seed
         self.variables = list(model.variables)
         self.block_size = max(1, min(BLOCK, NOISE // _numbers_a_sample(model))) if graph_seed is None else 1
         per_row = {rule.per_row for _, rule in layers_with_rules(model)}
@@ -126,32 +111,32 @@ class Sampler:
         """Compiled at its first use: a draw of y from each sample, `[B, K, R, D]`."""
         return self._compiled(self._noisy)
 
-    def is_repeatable(self, rows: Float32Array) -> bool:
+    def is_repeatable(self, rows: Floats) -> bool:
         """Whether the same seed gives the same sample, as it does if rules cover all that is random in the model."""
         return _all_close([self._once(rows) for _ in range(8)])
 
-    def draws_for_each_row(self, rows: Float32Array) -> bool:
+    def draws_for_each_row(self, rows: Floats) -> bool:
         """Whether copies of the rows differ within a sample."""
         return not _all_close(list(zip(*(np.moveaxis(moment, 1, 0) for moment in self._once(rows)), strict=True)))
 
-    def _once(self, rows: Float32Array) -> list[Any]:
+    def _once(self, rows: Floats) -> list[Any]:
         one, seed = tf.constant(1), tf.constant([0, 0], tf.int64)
-        moments = self.moments(tf.constant(rows), tf.constant(0), tf.zeros(0), one, seed, seed)
+        moments = self.moments(tf.constant(rows), tf.constant(0), tf.zeros(0, rows.dtype), one, seed, seed)
         return [moment.numpy() for moment in moments]
 
     def _compiled(self, function: Callable[..., Any]) -> Any:
-        rows, targets = tf.TensorSpec([None, *self._row_shape]), tf.TensorSpec(None)
+        targets = tf.TensorSpec(None, self._rows.dtype)
         number, seed = tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.int64)
-        return tf.function(function).get_concrete_function(rows, number, targets, number, seed, seed)
+        return tf.function(function).get_concrete_function(self._rows, number, targets, number, seed, seed)
 
     def _outputs(self, rows: tf.Tensor, start: tf.Tensor, count: tf.Tensor, seed: tf.Tensor) -> Any:
         """What the model puts out for B * K copies of the rows, K for each sample."""
         if self.graph_seed is not None:
             tf.compat.v1.set_random_seed(self.graph_seed)  # Within a function this seeds the function's graph alone.
         model: Any = self._model()
-        copies = tf.tile(rows, [count * self.copies] + [1] * len(self._row_shape))
+        copies = tf.tile(rows, [count * self.copies] + [1] * (len(self._rows.shape) - 1))
         with drawing(model, Block(self.block_size, count, seed, start)):
-            return as_labels(model(tf.ensure_shape(copies, [None, *self._row_shape]), training=False))
+            return as_labels(model(tf.ensure_shape(copies, self._rows.shape), training=False))
 
     def _moments(
         self, rows: tf.Tensor, start: tf.Tensor, y: tf.Tensor, count: tf.Tensor, seed: tf.Tensor, noise_seed: tf.Tensor
@@ -209,27 +194,29 @@ _SAMPLERS: weakref.WeakKeyDictionary[tf_keras.Model, tuple[list[Any], Sampler | 
 each row."""
 
 
-def _sampler_of(model: tf_keras.Model, x: Float32Array, seed: int, copies: int | None) -> Sampler:
+def _sampler_of(model: tf_keras.Model, x: Floats, seed: int, copies: int | None) -> Sampler:
     """The model's sampler. For a model that draws in its own way it is new, so that it draws the same each time.
 
     So it is with another number of copies of the rows than the model needs.
     """
     layers = [(weakref.ref(x), getattr(x, "rate", None), getattr(x, "activation", None)) for x in layers_of(model)]
-    state: list[Any] = [x.shape[1:], *layers]  # All that a graph depends on, except the values of variables.
-    if model not in _SAMPLERS or _SAMPLERS[model][0] != state:
-        sampler = Sampler(model, x.shape[1:])
-        if sampler.is_repeatable(x[:32]):
-            _SAMPLERS[model] = state, sampler
-        else:
-            in_copies = Sampler(model, x.shape[1:], graph_seed=0, own_per_row=True)
-            _SAMPLERS[model] = state, in_copies.draws_for_each_row(x[:32])
-    known = _SAMPLERS[model][1]
+    rows = tf.TensorSpec([None, *x.shape[1:]], x.dtype)
+    state: list[Any] = [rows, *layers]  # All that a graph depends on, except the values of variables.
+    with TRACING:
+        if model not in _SAMPLERS or _SAMPLERS[model][0] != state:
+            sampler = Sampler(model, rows)
+            if sampler.is_repeatable(x[:32]):
+                _SAMPLERS[model] = state, sampler
+            else:
+                in_copies = Sampler(model, rows, graph_seed=0, own_per_row=True)
+                _SAMPLERS[model] = state, in_copies.draws_for_each_row(x[:32])
+        known = _SAMPLERS[model][1]
     if not isinstance(known, Sampler):
-        return Sampler(model, x.shape[1:], graph_seed=seed, own_per_row=known, copies=copies)
-    return known if copies in (None, known.copies) else Sampler(model, x.shape[1:], copies=copies)
+        return Sampler(model, rows, graph_seed=seed, own_per_row=known, copies=copies)
+    return known if copies in (None, known.copies) else Sampler(model, rows, copies=copies)
 
 
-Blocks = Iterator[list[Float32Array]]
+Blocks = Iterator[list[Floats]]
 """What is computed for R rows, one block of samples after the other; each array is `[B, K, R, ...]`."""
 
 
@@ -248,7 +235,7 @@ class FunctionSamples:
 
     model: tf_keras.Model
     sampler: Sampler
-    x: Float32Array
+    x: Floats
     num_samples: int
     seed: int
     copies: int | None = None
@@ -262,8 +249,9 @@ class FunctionSamples:
         require_count("num_samples", num_samples)
         require_seed(seed)
         rows = require_inputs(model, x)
-        if not model.built:
-            model(rows[:1])
+        with TRACING:
+            if not model.built:
+                model(rows[:1])
         sampler = _sampler_of(model, rows, int(seed), copies)
         return cls(model, sampler, rows, int(num_samples), int(seed), copies)
 
@@ -293,7 +281,7 @@ class FunctionSamples:
         size, start = self.sampler.block_size, tf.constant(rows.start)
         num_samples = 1 if self.sampler.deterministic and noise_seed is None else self.num_samples
         x = tf.constant(self.x[rows])
-        targets = tf.zeros(0) if y is None else tf.constant(y[rows], tf.float32)
+        targets = tf.zeros(0, x.dtype) if y is None else tf.constant(y[rows], x.dtype)
         for first in range(0, num_samples, size):
             count = tf.constant(min(num_samples - first, size))
             seed = tf.constant([self.seed, first // size], tf.int64)

@@ -5,19 +5,20 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from variational_bnn.base.checks import Float32Array, require
+from variational_bnn.base.checks import Floats, require
 from variational_bnn.models.backend import tf_keras
 
 
-def require_inputs(model: tf_keras.Model, x: npt.ArrayLike) -> Float32Array:
-    """Return x as float32 `[N, ...]`; a vector `[N]` becomes `[N, 1]` if the model takes one feature.
+def require_inputs(model: tf_keras.Model, x: npt.ArrayLike) -> Floats:
+    """Return x `[N, ...]` as float32, or float64 if the model takes it; `[N]` becomes `[N, 1]` for one feature.
 
     Raises:
         ValueError: If the model has several inputs, or x has another shape than the model takes, no rows, or values
             that are not finite.
     """
-    rows = np.array(x, dtype=np.float32)
-    expected = model.input_shape if model.built and model.inputs else (None, *rows.shape[1:])
+    known = model.built and model.inputs
+    rows: Floats = np.array(x, dtype=np.float64 if known and model.inputs[0].dtype == "float64" else np.float32)
+    expected = model.input_shape if known else (None, *rows.shape[1:])
     require(isinstance(expected, tuple), f"the model must have one input, got {expected}")
     if rows.ndim == 1 and tuple(expected) == (None, 1):
         rows = rows[:, None]

@@ -7,7 +7,7 @@ from typing import Any
 
 from variational_bnn.base.checks import require
 from variational_bnn.models.backend import require_model, tf, tf_keras
-from variational_bnn.prediction.function_samples import calling
+from variational_bnn.prediction.replaced_calls import calling
 from variational_bnn.prediction.rules import Block, Rule, layers_with_rules
 
 
@@ -34,7 +34,9 @@ def num_random_variables(model: tf_keras.Model) -> int:
         return rule.draw(layer, block, inputs)
 
     def call(rows: tf.Tensor) -> None:
-        with calling([(layer, functools.partial(count, layer, rule)) for layer, rule in layers_with_rules(model)]):
+        with calling(
+            model, [(layer, functools.partial(count, layer, rule)) for layer, rule in layers_with_rules(model)]
+        ):
             model(rows, training=False)
 
     tf.function(call).get_concrete_function(spec[0][0])

@@ -60,18 +60,48 @@ def _dense(layer: Any, block: Block, inputs: tf.Tensor) -> tf.Tensor:
     """Each sample has a kernel and a bias of its own."""
     kernel_seed, bias_seed = tf.unstack(tf.random.split(block.seed))
     inputs = tf.convert_to_tensor(inputs, layer.compute_dtype)
-    kernels = layer.kernel_posterior.sample(block.size, seed=kernel_seed)[: block.count]
+    kernels = _drawn(layer.kernel_posterior, block, kernel_seed, inputs.dtype)
     outputs = tf.matmul(block.by_sample(inputs, inputs.shape[-1]), kernels)
     if layer.bias_posterior is not None:
-        outputs += layer.bias_posterior.sample(block.size, seed=bias_seed)[: block.count, None, :]
+        outputs += _drawn(layer.bias_posterior, block, bias_seed, inputs.dtype)[:, None, :]
     outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], [layer.units]], 0))
     return outputs if layer.activation is None else layer.activation(outputs)
 
 
+def _convolution(layer: Any, block: Block, inputs: tf.Tensor) -> tf.Tensor:
+    """Each sample has a kernel and a bias of its own; the samples are convolved one after the other."""
+    kernel_seed, bias_seed = tf.unstack(tf.random.split(block.seed))
+    inputs = tf.convert_to_tensor(inputs, layer.compute_dtype)
+    kernels = _drawn(layer.kernel_posterior, block, kernel_seed, inputs.dtype)
+    axis = "DHW"[3 - layer.rank :]
+    data_format = f"N{axis}C" if layer.data_format == "channels_last" else f"NC{axis}"
+
+    def convolved(of_sample: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        images, kernel = of_sample
+        padding = layer.padding.upper()
+        return tf.nn.convolution(images, kernel, layer.strides, padding, data_format, layer.dilation_rate)
+
+    images = block.by_sample(inputs, *tf.unstack(tf.shape(inputs))[1:])
+    signature = tf.TensorSpec(layer.compute_output_shape(inputs.shape), inputs.dtype)
+    outputs = tf.map_fn(convolved, (images, kernels), fn_output_signature=signature)
+    if layer.bias_posterior is not None:
+        last = layer.data_format == "channels_last"
+        ones = [1] * layer.rank
+        shape = [-1, 1, *ones, layer.filters] if last else [-1, 1, layer.filters, *ones]
+        outputs += tf.reshape(_drawn(layer.bias_posterior, block, bias_seed, inputs.dtype), shape)
+    outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:1], tf.shape(outputs)[2:]], 0))
+    return outputs if layer.activation is None else layer.activation(outputs)
+
+
+def _drawn(posterior: tfd.Distribution, block: Block, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Values `[B, ...]` of weights or biases, one for each sample."""
+    return tf.cast(posterior.sample(block.size, seed=seed)[: block.count], dtype)
+
+
 def _weights(layer: Any, inputs: tf.Tensor) -> int:
     """The weights and biases that are not point estimates."""
-    numbers = [(layer.kernel_posterior, int(inputs.shape[-1]) * layer.units), (layer.bias_posterior, layer.units)]
-    return sum(number for posterior, number in numbers if not _is_point(posterior))
+    posteriors = [q for q in (layer.kernel_posterior, layer.bias_posterior) if not _is_point(q)]
+    return sum(int(posterior.event_shape.num_elements()) for posterior in posteriors)
 
 
 def _is_point(posterior: tfd.Distribution | None) -> bool:
@@ -144,11 +174,18 @@ def _network(layer: RandomNetwork, block: Block, inputs: tf.Tensor) -> tf.Tensor
 
 
 DENSE = Rule(draw=_dense, count=_weights)
+CONVOLUTION = Rule(draw=_convolution, count=_weights)
 
 RULES: dict[type, Rule] = {
     tfp.layers.DenseReparameterization: DENSE,
     tfp.layers.DenseFlipout: DENSE,
     tfp.layers.DenseLocalReparameterization: DENSE,
+    tfp.layers.Convolution1DReparameterization: CONVOLUTION,
+    tfp.layers.Convolution2DReparameterization: CONVOLUTION,
+    tfp.layers.Convolution3DReparameterization: CONVOLUTION,
+    tfp.layers.Convolution1DFlipout: CONVOLUTION,
+    tfp.layers.Convolution2DFlipout: CONVOLUTION,
+    tfp.layers.Convolution3DFlipout: CONVOLUTION,
     SharedUnits: Rule(draw=_factors, count=lambda layer, inputs: int(inputs.shape[-1])),
     NormalUnits: Rule(draw=_units, count=_half_the_inputs, per_row=True),
     ConditionalUnits: Rule(draw=_conditional_units, count=_half_the_inputs, per_row=True),

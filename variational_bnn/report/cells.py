@@ -40,21 +40,32 @@ def text(row: pd.Series[float], name: str) -> str:
 
 def with_interval(row: pd.Series[float], name: str, separator: str = " ", digits: int = 2) -> str:
     """Return a column's estimate as text, with its bounds `_low` and `_high` where both are known."""
+    bounds = interval(row, name, digits)
+    return short(value(row, name), digits) + (separator + bounds if bounds else "")
+
+
+def interval(row: pd.Series[float], name: str, digits: int = 2) -> str:
+    """Return a column's bounds `_low` and `_high` in brackets; "" unless both are known."""
     low, high = (value(row, f"{name}_{bound}") for bound in ("low", "high"))
-    known = not (math.isnan(low) or math.isnan(high))
-    interval = f"{separator}[{short(low, digits)}, {short(high, digits)}]" if known else ""
-    return short(value(row, name), digits) + interval
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    texts = short(low, digits), short(high, digits)
+    separator = "; " if "," in "".join(texts) else ", "
+    return f"[{separator.join(texts)}]"
 
 
 def short(number: float, digits: int = 2) -> str:
     """Return a number as text with so many significant digits, or as a whole number if it is larger.
 
-    Numbers below 0.001 and from a million on have an exponent. NaN is a dash.
+    Numbers from 10 000 on are rounded to three digits, or to as many if they are more, with separators of thousands.
+    Numbers below 0.001 and from a million on have a power of ten. NaN is a dash.
     """
     if math.isnan(number):
         return "-"
     if 0 < abs(number) < 1e-3 or 1e6 <= abs(number) < math.inf:
         mantissa, exponent = f"{number:.{digits - 1}e}".split("e")
         return f"{float(mantissa):g}e{int(exponent)}"
+    if math.isfinite(number) and abs(round(number)) >= 10_000:
+        return f"{float(f'{number:.{max(digits, 3)}g}'):,.0f}"
     text = f"{number:.{digits}g}"
     return f"{number:.0f}" if 10**digits <= abs(float(text)) < math.inf else text

@@ -13,6 +13,7 @@ from variational_bnn.base import BETWEEN, BEYOND, LEVELS, MAX_R_HAT, MIN_ESS, NE
 from variational_bnn.evaluation.summary import of_classes
 from variational_bnn.report.cells import failed, new_table, short, text, value, with_interval
 from variational_bnn.report.latent_share import as_percent
+from variational_bnn.report.names import WIDTH, shortened
 
 IS_NOISE = "which is noise of the row and not uncertainty about the function"
 """What verdicts say of the variance over draws that comes from latents. It need not shrink with more data."""
@@ -31,10 +32,10 @@ _LATENT = (
     "once for all rows: it is epistemic."
 )
 _NOISE = "noise: the aleatoric sd near the data, which is that of the likelihood."
-_FIT_OF_NUMBERS = "rmse: on the training rows."
+_FIT_OF_NUMBERS = "train rmse: on the training rows."
 _FIT_OF_CLASSES = (
-    "rmse: of the probabilities, on the training rows. entropy: of the class, near the data; its largest value is the "
-    "log of the number of classes. accuracy: on the training rows."
+    "train rmse: of the probabilities, on the training rows. entropy: of the class, near the data; its largest value "
+    "is the log of the number of classes. train accuracy: on the training rows."
 )
 _CONTRACTED = "4 x data: the variance over draws near the data, divided by that with four times as many data."
 _REFERENCE = "sd ratio: the sd over draws{latents}, divided by that of the reference, a geometric mean."
@@ -46,9 +47,7 @@ _DISTANCE_OF_CLASSES = (
     "distance: the Wasserstein distance to the reference, of probabilities. tot. var.: the total variation between "
     "the two mean predictions. agreement: how often these have the same most probable class."
 )
-_HELD_OUT = (
-    f"log-lik.: the log predictive density of a held-out row, in nats; joint: that of {TAU} rows at a time, per row."
-)
+_HELD_OUT = f"joint: the log predictive density of {TAU} held-out rows at a time, in nats per row."
 _MEASURES = {"sd_ratio": "sd ratio", "wasserstein": "distance", "mean_error": "mean error"}
 _MEASURES_OF_CLASSES = {
     "sd_ratio": "sd ratio",
@@ -62,8 +61,9 @@ def tables(summary: pd.DataFrame, about: str, reference: str | None = None) -> l
     """Return the tables of a comparison, with one row for each method, to be printed by rich.
 
     They hold the sd over draws by region, and how much of its variance is latent; for classes, the mutual information;
-    the likelihoods, if they differ; with a reference, the distances to it; with held-out rows, the scores on them; the
-    cost of a fit; and how Markov chains have converged, if there are any. An unknown value is a dash.
+    the likelihoods, if they differ; with a reference, the distances to it; with held-out rows, those scores that
+    `answer` does not show; the cost of a fit; and how Markov chains have converged, if there are any. An unknown value
+    is a dash.
 
     Args:
         summary: A row for each `method`, as in `Comparison.table`. A column that is missing counts as NaN, and a share
@@ -71,6 +71,7 @@ def tables(summary: pd.DataFrame, about: str, reference: str | None = None) -> l
         about: What the title of the first table says of the data.
         reference: The method that the others are compared with, or None.
     """
+    summary = summary.assign(method=summary["method"].map(shortened(summary["method"], WIDTH)))
     parts = [_over_draws(summary, about)]
     if of_classes(summary):
         parts.append(_information(summary))
@@ -80,8 +81,6 @@ def tables(summary: pd.DataFrame, about: str, reference: str | None = None) -> l
         parts.append(_reference_distance(summary, reference))
     if _any(summary, "rmse"):
         parts.append(_scores(summary))
-        if not of_classes(summary):
-            parts.append(_intervals(summary))
     parts.append(_cost(summary))
     if any(_has_chains(row) for _, row in summary.iterrows()):
         parts.append(_markov_chains(summary))
@@ -151,7 +150,7 @@ def _with_share(row: pd.Series[float], measure: str, of: str, region: str) -> st
 
 
 def _over_draws(summary: pd.DataFrame, about: str) -> Table:
-    columns = {"noise": "aleatoric_sd_near", "rmse": "train_rmse"}
+    columns = {"noise": "aleatoric_sd_near", "train rmse": "train_rmse"}
     columns |= {"4 x data": "contraction"} if _contracted(summary) else {}
     what = "Sd over draws of the probabilities" if of_classes(summary) else "Sd over draws"
     table = new_table(f"{what} on {about}", *REGIONS, *columns)
@@ -162,7 +161,7 @@ def _over_draws(summary: pd.DataFrame, about: str) -> Table:
 
 
 def _information(summary: pd.DataFrame) -> Table:
-    table = new_table("Classes: mutual information of y and the draw, in nats", *REGIONS, "entropy", "accuracy")
+    table = new_table("Classes: mutual information of y and the draw, in nats", *REGIONS, "entropy", "train accuracy")
     for _, row in summary.iterrows():
         of = "latent_information_share"
         information = [_with_share(row, "information", of, region) for region in REGIONS]
@@ -196,22 +195,16 @@ def _reference_distance(summary: pd.DataFrame, reference: str) -> Table:
 
 
 def _scores(summary: pd.DataFrame) -> Table:
-    measures = {"rmse": "rmse", "log-lik.": "log_likelihood", "joint": "joint_log_likelihood"}
-    last = ("accuracy", "accuracy", 3) if of_classes(summary) else ("CRPS", "crps", 2)
-    table = new_table("Held-out rows", "", *measures, last[0])
+    measures = {"joint": "joint_log_likelihood", "rmse": "rmse"}
+    if not of_classes(summary):
+        measures = {"joint": "joint_log_likelihood", "CRPS": "crps", "95 % width": f"width_{_PERCENTS[-1]}"}
+    inside = [] if of_classes(summary) else _PERCENTS[:-1]
+    title = "Further scores of held-out rows" + ("; % inside central intervals" if inside else "")
+    table = new_table(title, "", *measures, *(f"in {percent} %" for percent in inside))
     for method, region, row in _held_out(summary):
         scores = [short(value(row, f"{measure}_{region}")) for measure in measures.values()]
-        table.add_row(method, region, *scores, short(value(row, f"{last[1]}_{region}"), last[2]))
-    return table
-
-
-def _intervals(summary: pd.DataFrame) -> Table:
-    headings = [f"{percent} %" for percent in _PERCENTS]
-    table = new_table("Held-out rows inside central intervals, in %", "", *headings, f"{headings[-1]} width")
-    for method, region, row in _held_out(summary):
-        covered = [100 * value(row, f"coverage_{percent}_{region}") for percent in _PERCENTS]
-        width = value(row, f"width_{_PERCENTS[-1]}_{region}")
-        table.add_row(method, region, *(short(share, 3) for share in covered), short(width))
+        covered = [100 * value(row, f"coverage_{percent}_{region}") for percent in inside]
+        table.add_row(method, region, *scores, *(short(share, 3) for share in covered))
     return table
 
 
@@ -228,7 +221,7 @@ def _cost(summary: pd.DataFrame) -> Table:
     for _, row in summary.iterrows():
         seconds = [short(value(row, name)) for name in ("fit_seconds", "predict_seconds")]
         counts = [value(row, name) for name in ("parameters", "random_variables")]
-        numbers = ["-" if math.isnan(count) else f"{count:.0f}" for count in counts]
+        numbers = ["-" if math.isnan(count) else f"{count:,.0f}" for count in counts]
         table.add_row(row["method"], *seconds, *numbers, short(value(row, "peak_memory")))
     return table
 

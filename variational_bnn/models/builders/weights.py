@@ -7,7 +7,7 @@ from typing import Any
 from variational_bnn.base import Network, require_network
 from variational_bnn.base.checks import require_known
 from variational_bnn.models.builders.assembly import LayerMaker, assemble
-from variational_bnn.models.mean_field import (
+from variational_bnn.models.dense import (
     DenseFlipout,
     DenseLocalReparameterization,
     DenseReparameterization,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from variational_bnn.report.figures.inputs import complete_rows
 from variational_bnn.report.figures.latent_grid import plot_latent_grid
 from variational_bnn.report.figures.latents import plot_latents
 from variational_bnn.report.figures.loss import TERMS, plot_loss
+from variational_bnn.report.figures.names import DrawnNames
 from variational_bnn.report.figures.predictive_sd import plot_predictive_sd
 from variational_bnn.report.figures.predictive_sd_by_class import plot_predictive_sd_by_class
 from variational_bnn.report.figures.reconstructions import plot_reconstructions
@@ -118,6 +119,14 @@ def plot_autoencoders(rows: AutoencoderRows) -> dict[str, Figure]:
     Raises:
         ValueError: If the shapes of arrays do not fit each other.
     """
-    style_of = styles(complete_rows(rows.results, ("model",))["model"])
-    figures = {name: draw(rows, style_of) for name, draw in FIGURES.items()}
-    return {name: figure for name, figure in figures.items() if figure is not None}
+    models = complete_rows(rows.results, ("model",))["model"].unique()
+    names = DrawnNames.of([*models, *(model for model, _ in rows.arrays)])
+    results = rows.results.assign(model=rows.results["model"].map(names.shown)) if len(models) else rows.results
+    arrays = {(names.shown[model], seed): run for (model, seed), run in rows.arrays.items()}
+    rows = replace(rows, results=results, arrays=arrays)
+    style_of = styles(names.shown[model] for model in models)
+    drawn = {name: draw(rows, style_of) for name, draw in FIGURES.items()}
+    figures = {name: figure for name, figure in drawn.items() if figure is not None}
+    for figure in figures.values():
+        names.dress(figure)
+    return figures

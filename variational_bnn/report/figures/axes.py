@@ -12,6 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from variational_bnn.base import BETWEEN, BEYOND, NEAR
 from variational_bnn.base.checks import Array
+from variational_bnn.report.cells import short
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#882255")
 """Six colours of Okabe and Ito (2008) and a dark red of Tol; black and grey are left for data and references."""
@@ -77,7 +78,7 @@ def log_scale(ax: Axes, which: Literal["x", "y"], low: float, high: float) -> No
     ax.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
     axis = ax.xaxis if which == "x" else ax.yaxis
     axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 1000 else (1,)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: rounded(value)))
     axis.set_minor_locator(NullLocator())
 
 
@@ -94,5 +95,5 @@ def positive_range(values: Array) -> tuple[float, float]:
 
 
 def rounded(value: float) -> str:
-    """Format a number with three significant digits, with an exponent only where it is very large or small."""
-    return f"{float(f'{value:.3g}'):g}".replace("-", "\N{MINUS SIGN}")
+    """Format a number with three significant digits, as in tables (see `short`)."""
+    return short(value, 3).replace("-", "\N{MINUS SIGN}")

@@ -74,7 +74,7 @@ def plot_bands(
         ax.plot(data.iloc[:, 0], data[target], "o", color="black", markersize=4.5, zorder=5, label="training data")
         ax.set_title(method, loc="left", pad=22, fontsize=TITLE, fontweight="bold", color=style_of[method].colour)
         if position % grid.shape[1] == 0:
-            ax.set_ylabel(f"probability of {target}" if probable else target, fontsize=TEXT, parse_math=False)
+            ax.set_ylabel(f"probability of {target}" if probable else target, fontsize=TEXT)
     label_feature(grid, len(shown), data.columns[0])
     handles = _legend(pd.concat(panels.values()), total=total)
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=TEXT)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,6 +13,7 @@ from variational_bnn.report.figures.bands import plot_bands
 from variational_bnn.report.figures.distance import plot_distance
 from variational_bnn.report.figures.entropy import plot_entropy
 from variational_bnn.report.figures.inputs import complete_rows
+from variational_bnn.report.figures.names import DrawnNames
 from variational_bnn.report.figures.reference import plot_reference
 from variational_bnn.report.figures.reference_distance import plot_reference_distance
 from variational_bnn.report.figures.regions import plot_regions
@@ -62,7 +63,7 @@ def plot_comparison(rows: ComparisonRows) -> dict[str, Figure]:
     """Draw every figure of `FIGURES` that applies to the rows.
 
     A method has the same colour, marker and line in all figures. Figures are made without pyplot, so that no window is
-    opened and no global state is changed.
+    opened and no global state is changed. Names may be of any script: see `DrawnNames`.
 
     Args:
         rows: The tables of a comparison.
@@ -70,8 +71,36 @@ def plot_comparison(rows: ComparisonRows) -> dict[str, Figure]:
     Returns:
         The figures by name, without those that do not apply; empty if there are no results.
     """
+    methods, outputs = _methods(rows), complete_rows(rows.predictions, ("output",))["output"].unique()
+    names = DrawnNames.of(map(str, [*methods, *outputs, *rows.data.columns]))
+    rows = _renamed(rows, names.shown)
+    style_of = styles(_methods(rows))
+    drawn = {name: draw(rows, style_of) for name, draw in FIGURES.items()}
+    figures = {name: figure for name, figure in drawn.items() if figure is not None}
+    for figure in figures.values():
+        names.dress(figure)
+    return figures
+
+
+def _methods(rows: ComparisonRows) -> list[str]:
     tables = (rows.results, rows.summary, rows.predictions)
-    methods = [name for table in tables for name in complete_rows(table, ("method",))["method"].unique()]
-    style_of = styles([*methods, *(method for _, method, _ in rows.traces)])
-    figures = {name: draw(rows, style_of) for name, draw in FIGURES.items()}
-    return {name: figure for name, figure in figures.items() if figure is not None}
+    named = [name for table in tables for name in complete_rows(table, ("method",))["method"].unique()]
+    return [*named, *(method for _, method, _ in rows.traces)]
+
+
+def _renamed(rows: ComparisonRows, shown: Mapping[str, str]) -> ComparisonRows:
+    """Return the rows with names of methods, features and outputs as they are drawn."""
+
+    def table(of: pd.DataFrame) -> pd.DataFrame:
+        columns = [column for column in ("method", "output") if column in of]
+        return of.assign(**{column: of[column].map(shown) for column in columns})
+
+    return replace(
+        rows,
+        results=table(rows.results),
+        predictions=table(rows.predictions),
+        summary=table(rows.summary),
+        data=rows.data.rename(columns=dict(shown)),
+        reference=None if rows.reference is None else shown.get(rows.reference, rows.reference),
+        traces={(dataset, shown[method], seed): run for (dataset, method, seed), run in rows.traces.items()},
+    )

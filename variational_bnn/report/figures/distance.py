@@ -24,6 +24,7 @@ from variational_bnn.report.figures.axes import (
     log_scale,
     plain,
     positive_range,
+    rounded,
     styles,
     zero_strip,
 )
@@ -87,7 +88,7 @@ def plot_distance(predictions: pd.DataFrame, style_of: Mapping[str, Style] | Non
     outputs = rows["output"].dropna().unique()
     of = f"the mean of {outputs[0] if len(outputs) == 1 else 'y'}"
     of = "the probabilities" if are_probabilities(rows) else of
-    grid[0, 0].set_ylabel(f"sd over draws of {of}", fontsize=TEXT, parse_math=False)
+    grid[0, 0].set_ylabel(f"sd over draws of {of}", fontsize=TEXT)
     figure.supxlabel("distance to the training inputs (relative to their own spacing)", fontsize=TEXT)
     dotted = {method for method in shown if binned.loc[binned["method"] == method, "latent"].all()}
     handles = [
@@ -124,7 +125,7 @@ def _distance_scale(ax: Axes, strip: Axes, farthest: float) -> None:
     ax.set_xscale("symlog", linthresh=1, linscale=0.5)
     ax.set_xlim(0, end)
     ax.xaxis.set_major_locator(FixedLocator([0, *np.multiply.outer(decades, steps).flat]))
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: rounded(value)))
     ax.xaxis.set_minor_locator(NullLocator())
     for axes in (ax, strip):
         plain(axes)

@@ -84,7 +84,7 @@ def plot_latents(
     pad = 22 if any(outside.values()) else 6
     for ax, (model, left_out) in zip(grid.flat, outside.items(), strict=False):
         look: dict[str, Any] = {"fontsize": TITLE, "fontweight": "bold", "color": style_of[model].colour}
-        ax.set_title(model, loc="left", pad=pad, parse_math=False, **look)
+        ax.set_title(model, loc="left", pad=pad, **look)
         note = f"{left_out} of {count} points outside" if left_out else ""
         ax.annotate(note, (0, 1), (0, 5), "axes fraction", "offset points", fontsize=TEXT - 1, color=GREY)
     for ax in grid.flat[len(checked) :]:
@@ -115,7 +115,7 @@ def _draw_panel(ax: Axes, code: Array, numbers: npt.NDArray[Any], names: list[st
     _draw_points(ax, points, numbers)
     outside = _limit(ax, points, size, prior)
     if size == 1:
-        ax.set_yticks(range(len(names)), names, parse_math=False)
+        ax.set_yticks(range(len(names)), names)
         ax.set_ylim(-0.5, len(names) - 0.5)
     _name_classes(ax, points, numbers, names, inches)
     ax.set_box_aspect(1)  # The limits are as wide as high, so a unit is as long on both axes; titles are on one level.
@@ -194,7 +194,6 @@ def _name_classes(ax: Axes, points: Array, numbers: npt.NDArray[Any], names: lis
             va="center",
             clip_on=True,
             zorder=5,
-            parse_math=False,
             path_effects=[withStroke(linewidth=3.5, foreground="white")],
         )
 

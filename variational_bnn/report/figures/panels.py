@@ -76,7 +76,7 @@ def label_feature(below: Grid, count: int, feature: str) -> None:
         ax.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
         if position + below.shape[1] >= count:
             ax.tick_params(labelbottom=True)
-            ax.set_xlabel(feature, fontsize=TEXT, parse_math=False)
+            ax.set_xlabel(feature, fontsize=TEXT)
         plain(ax)
 
 

@@ -140,7 +140,6 @@ def _head(canvas: Canvas, words: tuple[str, str], group: Array) -> None:
         fontsize=TEXT,
         color=GREY,
         transform=text,
-        parse_math=False,
     )
 
 

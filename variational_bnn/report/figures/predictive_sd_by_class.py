@@ -86,9 +86,7 @@ def plot_predictive_sd_by_class(results: pd.DataFrame, style_of: Mapping[str, St
         for kind, (marker, offset, _) in KINDS.items():
             sds = rows.loc[rows["model"] == model, kind].to_numpy(dtype=np.float64)
             _draw_sds(strip, ax, row + offset, sds, marker, style_of[model].colour)
-    strip.set_yticks(
-        range(len(models)), [_row_label(rows[rows["model"] == model]) for model in models], parse_math=False
-    )
+    strip.set_yticks(range(len(models)), [_row_label(rows[rows["model"] == model]) for model in models])
     for text, model in zip(strip.get_yticklabels(), models, strict=True):
         text.set(color=style_of[model].colour, fontweight="bold")
     ax.set_ylim(len(models) - 0.5, -0.5)

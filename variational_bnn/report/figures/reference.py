@@ -96,7 +96,7 @@ def plot_reference(
         ax.plot(data.iloc[:, 0], [0.03] * len(data), "|", color=GREY, markersize=9, transform=ax.get_xaxis_transform())
         ax.set_title(method, loc="left", pad=22, fontsize=TITLE, fontweight="bold", color=colour)
     for ax in panels[:, 0]:
-        ax.set_ylabel(f"sd of {target} over draws", fontsize=TEXT, parse_math=False)
+        ax.set_ylabel(f"sd of {target} over draws", fontsize=TEXT)
     label_feature(strips, len(methods), data.columns[0])
     handles = _legend(reference, rows["seed"].nunique(), latent=bool(rows["latent_variance"].any()))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=TEXT)

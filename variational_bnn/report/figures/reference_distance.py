@@ -80,7 +80,7 @@ def plot_reference_distance(
         for _, point in others[others["region"] == region].iterrows():
             _draw_method(ax, strip, point, style_of[point["method"]])
     unit = "probability" if of_classes(summary) else "units of its sd"
-    grid[0, 0].set_ylabel(f"Wasserstein distance to {reference} ({unit})", fontsize=TEXT, parse_math=False)
+    grid[0, 0].set_ylabel(f"Wasserstein distance to {reference}\n({unit})", fontsize=TEXT)
     figure.supxlabel("seconds to fit and to predict", fontsize=TEXT)
     handles = _legend(others, own, reference, style_of)
     figure.legend(handles=handles, loc="outside right center", frameon=False, fontsize=TEXT)

@@ -79,7 +79,7 @@ def canvas_of(lefts: Array, height: float, labels: npt.NDArray[Any], *, beside: 
     ax.xaxis.tick_top()
     ax.tick_params(length=0)
     look: dict[str, Any] = {"fontsize": TITLE} if fits else {"fontsize": TEXT, "rotation": 90}
-    ax.set_xticks(lefts + 0.5, headings, parse_math=False, **look)
+    ax.set_xticks(lefts + 0.5, headings, **look)
     return Canvas(figure=figure, ax=ax, lefts=lefts, inches=inches, above=above)
 
 
@@ -94,6 +94,6 @@ def draw_row(canvas: Canvas, images: Array, top: float, **look: Any) -> AxesImag
 
 def name_rows(ax: Axes, middles: Array, names: Sequence[str], colours: Sequence[str], bold: Sequence[bool]) -> None:
     """Write the name of each row of images to the left of the middle of the row, in its colour."""
-    ax.set_yticks(middles, names, parse_math=False)
+    ax.set_yticks(middles, names)
     for text, colour, weight in zip(ax.get_yticklabels(), colours, bold, strict=True):
         text.set(color=colour, fontsize=TEXT, fontweight="bold" if weight else "normal")
