@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import io
 import json
 import os
 import re
@@ -21,9 +24,11 @@ from click.testing import CliRunner, Result
 
 from variational_bnn.base import ACTIVATIONS
 from variational_bnn.cli import commands
-from variational_bnn.datasets import DATASETS, IMAGES
+from variational_bnn.datasets import DATASETS, IMAGES, lecture_sample
+from variational_bnn.experiments.compare import compare
 from variational_bnn.experiments.comparison import Comparison
 from variational_bnn.methods import METHODS
+from variational_bnn.screen import show
 
 CHATTER = re.compile("oneDNN|cuda|warning|absl|tensorrt|AVX|Traceback", re.IGNORECASE)
 TINY = ["--set", "*.steps=20", "--samples", "5"]
@@ -63,12 +68,22 @@ def test_compare_prints_the_table_the_verdicts_and_where_everything_is(ran: Any)
     for method in ("output", "flipout", "hidden", "hidden_shared"):
         assert any(line.split()[:1] == [method] for line in lines), method
     verdicts = " ".join(done.stdout.split())
+    assert verdicts.index("- No rows are held out") < verdicts.index("- output:") < verdicts.index("Cost of a fit")
     assert "- output: no epistemic variance" in verdicts
     assert re.search(r"- flipout: epistemic variance \S+", verdicts)
     assert re.search(r"- hidden: no epistemic variance: .*noise", verdicts)
     figures = [line.removeprefix("figure ") for line in lines if line.startswith("figure ")]
     assert figures == [str(out / f"{name}.png") for name in ("regions", "distance", "bands")]
     assert lines[-1] == f"rows {out / 'results.csv'}"
+
+
+def test_a_name_that_the_terminal_has_no_letters_for_is_printed_nevertheless(tmp_path: Path) -> None:
+    dataset = dataclasses.replace(lecture_sample(10, seed=0), name="данные")
+    screen = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    with contextlib.redirect_stdout(screen):
+        show(compare(dataset, methods=["linear"], seeds=[0], progress=False), tmp_path / "out")
+    screen.seek(0)
+    assert screen.readline().startswith("Sd over draws on \\u0434\\u0430\\u043d")
 
 
 def test_compare_keeps_every_file_and_is_silent_about_tensorflow(ran: Any) -> None:
@@ -183,7 +198,8 @@ def test_anybodys_table_with_rows_held_out(tmp_path: Path) -> None:
     assert about["targets"] == ["price"]
     assert about["held_out"] == {"beyond": 6, "between": 18, "near": 3}
     assert "on [bold]mine, 33 training rows, 2 seeds" in " ".join(done.stdout.split())
-    assert "Held-out rows" in done.stdout
+    assert done.stdout.startswith("Held-out rows of [bold]mine, 33 training rows, 2 seeds")
+    assert done.stdout.index("- linear: not certain and wrong") < done.stdout.index("Sd over draws")
     assert not (tmp_path / "out" / "bands.png").exists()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -193,8 +194,11 @@ def test_the_command_prints_the_measures_of_classes(table: Path, tmp_path: Path)
     assert done.exit_code == 0, done.output
     words = " ".join(done.stdout.split())
     assert "Sd over draws of the probabilities on trees, 122 training rows of 3 classes, 2 seeds" in words
-    assert "Classes: mutual information of y and the draw, in nats method near between beyond entropy accuracy" in words
-    assert "log-lik. joint accuracy" in words
+    assert "Classes: mutual information of y and the draw, in nats train method near between beyond entropy" in words
+    assert words.startswith("Held-out rows of trees, 122 training rows of 3 classes, 2 seeds")
+    assert "log-lik. [ ] accuracy [ ] certain" in words
+    assert re.search(r"class frequencies near -1\.\d+ 0\.\d+ \d\d %", words)
+    assert re.search(r"- flipout: .*log-likelihood (above|below) that of class frequencies", words)
     assert (tmp_path / "out" / "entropy.png").exists()
     for word in ("CRPS", "units of y", "4 x data"):
         assert word not in words

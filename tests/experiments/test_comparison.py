@@ -15,12 +15,12 @@ from quick_methods import Line, Noting
 from variational_bnn.base import BEYOND, REGIONS, TAU, Dataset, Diagnostics, FitError
 from variational_bnn.datasets import lecture, lecture_sample
 from variational_bnn.evaluation.split import split
-from variational_bnn.experiments.compare import compare, default_network
+from variational_bnn.experiments.compare import DEFAULT_METHODS, compare, default_methods, default_network
 from variational_bnn.experiments.comparison import Comparison
 from variational_bnn.methods.linear import LinearRegression
 from variational_bnn.methods.output import OutputVariation
 from variational_bnn.methods.weights import Flipout
-from variational_bnn.models.likelihoods import Normal
+from variational_bnn.models.likelihoods import Bernoulli, Normal
 
 CLOCKS = ["fit_seconds", "predict_seconds", "peak_memory"]
 QUIET: dict[str, Any] = {"num_samples": 10, "progress": False}
@@ -51,6 +51,14 @@ def _assert_same(left: Comparison, right: Comparison) -> None:
 @pytest.fixture(scope="module")
 def small() -> Comparison:
     return compare(DATASET, methods=METHODS, seeds=[0, 4], **QUIET)
+
+
+def test_a_plain_baseline_takes_part_by_default_where_rows_are_held_out_that_it_supports() -> None:
+    held_out = split(DATASET, tail="x", seed=0)
+    network = default_network(DATASET)
+    assert default_methods(held_out, network) == (*DEFAULT_METHODS, "linear")
+    assert default_methods(DATASET, network) == DEFAULT_METHODS
+    assert default_methods(held_out, dataclasses.replace(network, likelihood=Bernoulli())) == DEFAULT_METHODS
 
 
 def test_the_rows_are_the_regions_means_of_the_predictions(small: Comparison) -> None:

@@ -128,7 +128,8 @@ def _summary(rows: pd.DataFrame) -> dict[str, float | str]:
     for measure, limits in _BOUNDED.items():
         scores = by_seed(measure)
         for region in REGIONS:
-            mean, low, high = np.clip(mean_interval(scores[region]), *limits).tolist()
+            mean, *bounds = mean_interval(scores[region])
+            low, high = np.clip(bounds, *limits).tolist()
             columns |= with_bounds(f"{measure}_{region}", (mean, low, high))
     columns |= {f"query_points_{region}": count for region, count in by_seed("query_points").max().items()}
     columns["acceptance"] = rows.groupby("seed")["acceptance"].first().mean()

@@ -80,7 +80,8 @@ def findings(scores: pd.DataFrame) -> list[str]:
     judged = [row for row in rows if row["method"] != FREQUENCIES]
     judged.sort(key=lambda row: not _wrong(row))
     lines = [f"{row['method']}: {_finding(row, baseline)}{failed(row)}" for row in judged]
-    return lines if baseline is not None else [*lines, f"No baseline takes part: add {BASELINE} to the methods."]
+    known = baseline is not None or of_classes(scores)
+    return lines if known else [*lines, f"No baseline takes part: add {BASELINE} to the methods."]
 
 
 def explained(scores: pd.DataFrame) -> str:

@@ -48,6 +48,7 @@ _DISTANCE_OF_CLASSES = (
     "the two mean predictions. agreement: how often these have the same most probable class."
 )
 _HELD_OUT = f"joint: the log predictive density of {TAU} held-out rows at a time, in nats per row."
+_INSIDE = "in 50 %: how many percent of these rows are inside their central 50 % predictive interval."
 _MEASURES = {"sd_ratio": "sd ratio", "wasserstein": "distance", "mean_error": "mean error"}
 _MEASURES_OF_CLASSES = {
     "sd_ratio": "sd ratio",
@@ -102,7 +103,7 @@ def legend(summary: pd.DataFrame) -> str:
         reference = _REFERENCE.format(latents=", latents included" if latent else "")
         parts += [reference, _DISTANCE_OF_CLASSES if classes else _DISTANCE]
     if _any(summary, "rmse"):
-        parts.append(_HELD_OUT)
+        parts += [_HELD_OUT] if classes else [_HELD_OUT, _INSIDE]
     likelihoods = set(_likelihoods(summary).values())
     if "Normal()" in likelihoods:
         parts.append("Normal(): its sd depends on x.")
@@ -150,8 +151,8 @@ def _with_share(row: pd.Series[float], measure: str, of: str, region: str) -> st
 
 
 def _over_draws(summary: pd.DataFrame, about: str) -> Table:
-    columns = {"noise": "aleatoric_sd_near", "train rmse": "train_rmse"}
-    columns |= {"4 x data": "contraction"} if _contracted(summary) else {}
+    columns = {"noise": "aleatoric_sd_near", "train\nrmse": "train_rmse"}
+    columns |= {"4 x\ndata": "contraction"} if _contracted(summary) else {}
     what = "Sd over draws of the probabilities" if of_classes(summary) else "Sd over draws"
     table = new_table(f"{what} on {about}", *REGIONS, *columns)
     for _, row in summary.iterrows():
@@ -161,7 +162,7 @@ def _over_draws(summary: pd.DataFrame, about: str) -> Table:
 
 
 def _information(summary: pd.DataFrame) -> Table:
-    table = new_table("Classes: mutual information of y and the draw, in nats", *REGIONS, "entropy", "train accuracy")
+    table = new_table("Classes: mutual information of y and the draw, in nats", *REGIONS, "entropy", "train\naccuracy")
     for _, row in summary.iterrows():
         of = "latent_information_share"
         information = [_with_share(row, "information", of, region) for region in REGIONS]
@@ -197,10 +198,9 @@ def _reference_distance(summary: pd.DataFrame, reference: str) -> Table:
 def _scores(summary: pd.DataFrame) -> Table:
     measures = {"joint": "joint_log_likelihood", "rmse": "rmse"}
     if not of_classes(summary):
-        measures = {"joint": "joint_log_likelihood", "CRPS": "crps", "95 % width": f"width_{_PERCENTS[-1]}"}
+        measures = {"joint": "joint_log_likelihood", "CRPS": "crps", "95 %\nwidth": f"width_{_PERCENTS[-1]}"}
     inside = [] if of_classes(summary) else _PERCENTS[:-1]
-    title = "Further scores of held-out rows" + ("; % inside central intervals" if inside else "")
-    table = new_table(title, "", *measures, *(f"in {percent} %" for percent in inside))
+    table = new_table("Further scores of held-out rows", "", *measures, *(f"in\n{percent} %" for percent in inside))
     for method, region, row in _held_out(summary):
         scores = [short(value(row, f"{measure}_{region}")) for measure in measures.values()]
         covered = [100 * value(row, f"coverage_{percent}_{region}") for percent in inside]

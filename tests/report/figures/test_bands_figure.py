@@ -115,7 +115,7 @@ def test_a_band_that_explodes_is_marked_and_does_not_flatten_the_others() -> Non
     assert 10 < high <= 33
     exploding, calm = panel(figure, "flipout"), panel(figure, "hidden")
     assert {line.get_marker() for line in exploding.lines} >= {"^", "v"}
-    assert [text.get_text() for text in exploding.texts] == ["band spans \N{MINUS SIGN}320000 to 320000"]
+    assert [text.get_text() for text in exploding.texts] == ["band spans \N{MINUS SIGN}320,000 to 320,000"]
     assert not any(len(line.get_xdata()) for line in calm.lines if line.get_marker() in ("^", "v"))
     assert [text.get_text() for text in calm.texts] == [""]
 

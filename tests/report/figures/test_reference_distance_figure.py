@@ -30,7 +30,7 @@ def test_the_unit_is_that_of_probabilities_for_classes() -> None:
         (reference_summary().assign(entropy_near=0.5), "probability"),
     ):
         (label,) = {ax.get_ylabel() for ax in axes(plot_reference_distance(summary, "hmc"))} - {""}
-        assert label == f"Wasserstein distance to hmc ({unit})"
+        assert label == f"Wasserstein distance to hmc\n({unit})"
 
 
 def test_the_reference_is_a_line_and_no_point() -> None:

@@ -26,7 +26,7 @@ def test_traces_are_the_first_seeds_chains_on_the_scale_of_what_is_kept() -> Non
     assert -74 < high < -60
     (shade,) = ax.patches
     assert (shade.get_x(), shade.get_width()) == (0, 100.5)
-    assert ax.texts[0].get_text() == "2 chains, as low as \N{MINUS SIGN}100000"
+    assert ax.texts[0].get_text() == "2 chains, as low as \N{MINUS SIGN}100,000"
     assert drawn(figure)
 
 

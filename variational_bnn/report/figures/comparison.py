@@ -72,7 +72,8 @@ def plot_comparison(rows: ComparisonRows) -> dict[str, Figure]:
         The figures by name, without those that do not apply; empty if there are no results.
     """
     methods, outputs = _methods(rows), complete_rows(rows.predictions, ("output",))["output"].unique()
-    names = DrawnNames.of(map(str, [*methods, *outputs, *rows.data.columns]))
+    features = [name for name in rows.data.columns if name not in outputs]
+    names = DrawnNames.of([*methods, *outputs, *(features if len(features) == 1 else [])])  # Of several, none is drawn.
     rows = _renamed(rows, names.shown)
     style_of = styles(_methods(rows))
     drawn = {name: draw(rows, style_of) for name, draw in FIGURES.items()}

@@ -18,7 +18,7 @@ ArraysByModel = Mapping[str, npt.NDArray[Any]]
 def with_columns(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """Return the table with each of the named columns; a column that is missing is filled with NaN."""
     missing = [name for name in names if name not in table.columns]
-    return table.assign(**{name: np.full(len(table), np.nan) for name in missing})
+    return table.reindex(columns=[*table.columns, *missing]) if missing else table
 
 
 def complete_rows(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
