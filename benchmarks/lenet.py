@@ -80,11 +80,13 @@ def measured(estimator: str, images: vbnn.Images, epochs: int, seed: int) -> dic
 @click.option("--estimators", default="none,flipout", show_default=True, help=f"Of {', '.join(ESTIMATORS)}.")
 @click.option("--seeds", default=1, show_default=True, help="How many fits of each.")
 def main(epochs: int, estimators: str, seeds: int) -> None:
-    """Train, measure, and write `results/lenet.csv`."""
+    """Train, measure, and add the rows to `results/lenet.csv`, in place of those of an earlier run."""
     images = vbnn.mnist()
     rows = [measured(name, images, epochs, seed) for name in estimators.split(",") for seed in range(seeds)]
-    table = pd.DataFrame(rows)
-    table.to_csv(RESULTS / "lenet.csv", index=False)
+    path = RESULTS / "lenet.csv"
+    before = [pd.read_csv(path)] if path.exists() else []
+    table = pd.concat([*before, pd.DataFrame(rows)]).drop_duplicates(["estimator", "seed", "epochs"], keep="last")
+    table.to_csv(path, index=False)
     print(table.to_string(index=False))
 
 

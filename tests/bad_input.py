@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
 from click.testing import CliRunner
 
 from variational_bnn.cli import commands
+
+
+def assert_raises(call: Callable[[Path], Any], error: type[Exception], message: str, directory: Path) -> None:
+    """The call, which gets an empty directory and leaves it so, raises this error with one line."""
+    with pytest.raises(error) as caught:
+        call(directory)
+    (line,) = str(caught.value).splitlines()
+    assert message in line
+    assert list(directory.iterdir()) == []
 
 
 def assert_error(message: str, *arguments: str | Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import variational_bnn as vbnn
 from variational_bnn.base import checks
 
 GOOD: list[tuple[Any, Any]] = [
@@ -65,3 +66,11 @@ def test_images_are_flattened_and_tables_are_not() -> None:
     assert checks.flattened(np.zeros((2, 3, 4, 1))).shape == (2, 12)
     for table in (np.zeros((2, 3)), np.zeros(2)):
         assert checks.flattened(table) is table
+
+
+def test_numbers_of_numpy_are_numbers() -> None:
+    scale = vbnn.Normal(scale=np.float32(0.5))  # type: ignore[arg-type]
+    network = vbnn.Network(
+        input_shape=(1,), output_size=1, likelihood=scale, prior_scale=np.float32(2), hidden_units=(np.int64(3),)
+    )
+    assert (scale.scale, network.prior_scale, network.hidden_units) == (0.5, 2.0, (3,))

@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-from variational_bnn.models.backend import tf_keras
+from variational_bnn.models.backend import tf, tf_keras
 from variational_bnn.models.batches import is_number_known
 
 STEPS_PER_EXECUTION = 32
@@ -49,6 +49,27 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         many = compiled and compiled["steps_per_execution"] is None and known
         with self._steps_per_call(STEPS_PER_EXECUTION) if many else contextlib.nullcontext():
             return super().fit(x, *args, steps_per_epoch=steps_per_epoch, validation_data=validation_data, **kwargs)
+
+    def train_step(self, data: Any) -> Any:
+        """Train on one batch, as `tf_keras.Model.train_step`, and free the step's graph with the model.
+
+        Keras sums the gradients over the replicas, also over one, by a function with a gradient of its own. TensorFlow
+        keeps the graph of such a function for as long as the process lives, so on one replica the sum is left out.
+
+        Args:
+            data: The batch, as `fit` gives it.
+        """
+        alone = tf.distribute.get_replica_context().num_replicas_in_sync == 1
+        if not alone or not isinstance(self.optimizer, tf_keras.optimizers.Optimizer):
+            return super().train_step(data)
+        x, y, sample_weight = tf_keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            y_pred = self(x, training=True)
+            loss = self.compute_loss(x, y, y_pred, sample_weight)
+        self._validate_target_and_loss(y, loss)
+        gradients = self.optimizer.compute_gradients(loss, self.trainable_variables, tape)
+        self.optimizer.apply_gradients(gradients, experimental_aggregate_gradients=False)
+        return self.compute_metrics(x, y, y_pred, sample_weight)
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """Run one training step, as `tf_keras.Model.train_on_batch`, also in a callback of `fit`."""
