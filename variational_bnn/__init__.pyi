@@ -44,9 +44,10 @@ from .models.losses import KLAnnealing, negative_log_likelihood
 from .models.point_prior import NormalPrior
 from .models.shared_units import SharedUnits
 from .models.variational_model import VariationalModel
-from .prediction.audit import ElboAudit, LayerAudit, audit_elbo
+from .prediction.audit import ElboAudit, audit_elbo
 from .prediction.bounds import Bounds, decode, encode, measure_bounds
 from .prediction.epistemic import EpistemicReport, measure_epistemic_variance
+from .prediction.layer_audit import LayerAudit
 from .prediction.predict import predict, sample_functions
 
 __all__ = [

@@ -143,9 +143,7 @@ def test_a_loaded_model_takes_batches_of_unknown_number(tmp_path: Path) -> None:
 
 def test_keras_3_and_hdf5_say_what_to_do(saved: tuple[Any, Path, np.ndarray]) -> None:
     model, path, _ = saved
-    with pytest.raises(
-        ValueError, match=r"^the file is of tf_keras \(Keras 2\): load it by tf_keras\."
-    ):
+    with pytest.raises(ValueError, match=r"^the file is of tf_keras \(Keras 2\): load it by tf_keras\."):
         tf.keras.models.load_model(path)
     for name, settings in {"model.h5": {}, "model": {"save_format": "h5"}}.items():
         with pytest.raises(ValueError, match=r"cannot be saved in HDF5: save the whole model as \.keras, or"):

@@ -17,9 +17,9 @@ from scipy.special import entr, expit
 from tensorflow_probability import distributions as tfd
 
 from variational_bnn.base import Network
+from variational_bnn.models.dense import DenseFlipout
 from variational_bnn.models.latents import NormalUnits
 from variational_bnn.models.likelihoods import Normal
-from variational_bnn.models.dense import DenseFlipout
 from variational_bnn.prediction.predict import predict
 
 RNG = np.random.default_rng(0)

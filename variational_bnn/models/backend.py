@@ -65,7 +65,6 @@ def register(value: Registered) -> Registered:
     return tf_keras.saving.register_keras_serializable(PACKAGE)(value)
 
 
-
 def full_precision(settings: dict[str, Any]) -> dict[str, Any]:
     """Settings of a layer that computes in the precision of variables, unless they say otherwise.
 
