@@ -140,7 +140,7 @@ CALLS |= {
     "converted: constraint of weights": (
         _convert(lambda: _sequential(L.Dense(2, name="dense", kernel_constraint="non_neg"))),
         ValueError,
-        "dense: kernel_constraint must be None in a variational layer, got",
+        "dense: kernel_constraint must be None in a variational layer, got NonNeg",
     ),
     "converted: constraint of biases": (
         _convert(lambda: _convolutional(bias_constraint="non_neg")),
@@ -275,7 +275,11 @@ for name, call in {"predicted": _predict, "sampled": _sample}.items():
         ),
         f"{name}: too few features": (call(x=X[:, :2]), ValueError, "x must have shape [N, 3], got [4, 2]"),
         f"{name}: no rows": (call(x=X[:0]), ValueError, "x must have shape [N, 3], got [0, 3]"),
-        f"{name}: x in words": (call(x=[["a", "b", "c"]]), ValueError, "could not convert string to float: 'a'"),
+        f"{name}: x in words": (
+            call(x=[["a", "b", "c"]]),
+            ValueError,
+            "x must hold numbers in rows of one length: could not convert string to float: 'a'",
+        ),
     }
 
 

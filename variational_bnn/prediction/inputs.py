@@ -14,10 +14,13 @@ def require_inputs(model: tf_keras.Model, x: npt.ArrayLike) -> Floats:
 
     Raises:
         ValueError: If the model has several inputs, or x has another shape than the model takes, no rows, or values
-            that are not finite.
+            that are not finite numbers.
     """
     known = model.built and model.inputs
-    rows: Floats = np.array(x, dtype=np.float64 if known and model.inputs[0].dtype == "float64" else np.float32)
+    try:
+        rows: Floats = np.array(x, dtype=np.float64 if known and model.inputs[0].dtype == "float64" else np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"x must hold numbers in rows of one length: {str(error).splitlines()[0]}") from error
     expected = model.input_shape if known else (None, *rows.shape[1:])
     require(isinstance(expected, tuple), f"the model must have one input, got {expected}")
     if rows.ndim == 1 and tuple(expected) == (None, 1):

@@ -177,7 +177,8 @@ def _require_replaceable(layer: Any, estimator: str) -> None:
         require(able, f"{layer.name}: padding must be 'valid' or 'same' in a variational layer, got {layer.padding!r}")
     for name, value in needed.items():
         got = getattr(layer, name)
-        require(got == value, f"{layer.name}: {name} must be {value!r} in a variational layer, got {got!r}")
+        shown = type(got).__name__ if value is None else repr(got)
+        require(got == value, f"{layer.name}: {name} must be {value!r} in a variational layer, got {shown}")
 
 
 def _variational(layer: Any, estimator: str, **settings: Any) -> MeanField:
