@@ -114,3 +114,29 @@ def test_models_within_models_are_copied_and_take_part_in_a_comparison() -> None
     comparison = vbnn.compare(vbnn.lecture(), methods={"mine": mine}, seeds=[0], num_samples=5, progress=False)
     assert set(comparison.results["status"]) == {"ok"}
     assert (comparison.results["epistemic_variance"] > 0).all()
+
+
+def test_layers_of_one_name_are_all_replaced_and_those_in_wrappers_are_not() -> None:
+    within = tf_keras.Sequential([tf_keras.Input((6,)), L.Dense(4, name="same")])
+    rows = tf_keras.Sequential([tf_keras.Input((5, 6)), L.TimeDistributed(L.Dense(6)), L.Flatten(), L.Dense(6)])
+    model = vbnn.to_variational(
+        tf_keras.Sequential([*rows.layers, within, L.Dense(3, name="same")]), 40, layers=["same"]
+    )
+    assert [type(layer).__name__ for layer in model.layers] == [
+        "TimeDistributed",
+        "Flatten",
+        "Dense",
+        "Sequential",
+        "DenseFlipout",
+    ]
+    assert isinstance(model.layers[3].layers[0], vbnn.DenseFlipout)
+
+
+def test_a_model_that_is_called_twice_within_another_is_an_error() -> None:
+    inputs = tf_keras.Input((3,))
+    within = tf_keras.Sequential([tf_keras.Input((3,)), L.Dense(3)], name="within")
+    with pytest.raises(ValueError, match="within must be called once, since each call adds its KL to the loss"):
+        vbnn.to_variational(tf_keras.Model(inputs, within(within(inputs))), 40)
+    wrapped = tf_keras.Sequential([tf_keras.Input((5, 6)), L.TimeDistributed(L.Dense(4))])
+    with pytest.raises(ValueError, match="the model must have a layer of Dense, Conv1D, Conv2D, Conv3D to be replaced"):
+        vbnn.to_variational(wrapped, 40)

@@ -15,6 +15,7 @@ import tf_keras
 from variational_bnn.base import Network
 from variational_bnn.models.likelihoods import Normal
 from variational_bnn.models.losses import negative_log_likelihood
+from variational_bnn.prediction.audit import audit_elbo
 from variational_bnn.prediction.predict import predict, sample_functions
 
 tfd = tfp.distributions
@@ -72,5 +73,8 @@ def test_threads_share_a_model_that_was_never_used() -> None:
     assert np.ptp(results[2], axis=0).min() > 0
     assert not any(eager)
     assert "call" not in vars(own.layers[1])
+    with ThreadPoolExecutor(3) as threads:
+        audits = list(threads.map(lambda _: audit_elbo(own, X, np.sin(X), num_samples=5), range(3)))
+    assert len({audit.kl for audit in audits}) == 1
     expected = alone.fit(X, np.sin(X), epochs=30, batch_size=10, shuffle=False, verbose=0).history
     np.testing.assert_allclose(history["loss"], expected["loss"], rtol=1e-5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import math
+import re
 from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
@@ -202,6 +203,8 @@ def _named(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         remarks = ["the first column has no name and only counts the rows: it is left out, as an index"]
     for place, name in enumerate(names, start=1):
         require(name != "", f"column {place} of {len(names)} has no name: give it one, or remove it")
+    if all(re.fullmatch(r"[-+]?\d+([.,]\d+)?", name) for name in names) and len(names) > 1:
+        remarks.append(f"all names of columns are numbers, such as {names[0]!r}: if that is a row, add a line of names")
     repeated = [name for name, count in Counter(names).items() if count > 1]
     require(not repeated, f"more than one column is named {', '.join(map(repr, repeated))}: rename all but one")
     return frame, remarks

@@ -124,9 +124,11 @@ class Store:
                 others = [name for name in (*contents, RUNS, RESULTS) if (folder / name).exists()]
                 no_settings = f"{folder} holds {', '.join(others)} but no {SETTINGS}"
                 require(not others, f"{no_settings}: it is not a results directory of this package")
-            (folder / RUNS).mkdir(parents=True, exist_ok=True)
-            _remove_unfinished(folder / RUNS)
+            folder.mkdir(parents=True, exist_ok=True)
         write_whole(folder / SETTINGS, document_bytes(new))
+        with in_one_line("use", folder):
+            (folder / RUNS).mkdir(exist_ok=True)
+            _remove_unfinished(folder / RUNS)
         for name, data in contents.items():
             write_whole(folder / name, data)
 

@@ -156,8 +156,9 @@ def main(parent: int) -> None:
 
     threading.Thread(target=listen, daemon=True).start()
     while (data := runs.get()) is not None:
-        _tell(answers, _answer(data, answers))
-        busy.clear()
+        answer = _answer(data, answers)
+        busy.clear()  # Before the parent knows, and may send the next run.
+        _tell(answers, answer)
 
 
 def _answer(data: bytes, answers: IO[bytes]) -> bytes:

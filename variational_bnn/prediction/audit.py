@@ -33,15 +33,15 @@ class ElboAudit:
         penalty: What the loss has of that KL: what the layers add, and what a compiled loss that counts it adds.
         prior_penalty: What a `NormalPrior` of point weights adds to the loss, -log p(w) / N up to a constant.
         other: What else the model adds to the loss, such as weight decay.
-        loss: The whole loss that `fit` minimises, of the batch of at most the first 1,024 rows, the mean of 20 passes;
-            NaN if the model is not compiled.
+        loss: The whole loss that `fit` minimises, of the batch of at most the first 1,024 rows, the mean of 20 passes,
+            with layers such as Dropout and BatchNormalization as in prediction; NaN if the model is not compiled.
         likelihood_weight: Weight of the mean log-likelihood of the batch in that loss: 1 in the bound; the number of
             rows, if the loss is summed over them; NaN if the loss has no log-likelihood. It is that of the model's
             own distribution of y, unless `loss_kind` says that the loss is of another likelihood.
         loss_kind: What the loss is, in one sentence.
         layers: The audit of each layer that has a KL, in the model's order.
         warnings: The mistakes that were noticed, one line each; empty if the loss is the negative evidence lower bound
-            plus the `prior_penalty`, or a multiple of it.
+            plus the `prior_penalty`, or in batches of any size the same multiple of it.
 
     Example:
         >>> import variational_bnn as vbnn
@@ -165,7 +165,7 @@ def audit_elbo(
         nll = -float(mean_log_prob(model, rows, y, num_samples=num_samples, num_draws=draws, seed=seed).mean())
     targets = _targets(y, len(rows))
     passes = measure(model, rows, targets, weights if sample_weight is not None else None)
-    loss = read(passes, targets, weights) if model.compiled_loss is not None else None
+    loss = read(passes, targets, weights) if model.compiled_loss is not None and model.loss else None
     if loss and not has_density and loss.likelihood != NONE:
         nll = _implied_nll(samples, targets, loss)
     layers = _layer_audits(model, passes, loss, count)

@@ -13,10 +13,12 @@ def require_inputs(model: tf_keras.Model, x: npt.ArrayLike) -> Floats:
     """Return x `[N, ...]` as float32, or float64 if the model takes it; `[N]` becomes `[N, 1]` for one feature.
 
     Raises:
-        ValueError: If the model has several inputs, or x has another shape than the model takes, no rows, or values
-            that are not finite numbers.
+        ValueError: If the model has several inputs or outputs, or x has another shape than the model takes, no rows, or
+            values that are not finite numbers.
     """
     known = model.built and model.inputs
+    outputs = len(model.outputs) if known else 1
+    require(outputs == 1, f"the model must have one output, got {outputs}")
     try:
         rows: Floats = np.array(x, dtype=np.float64 if known and model.inputs[0].dtype == "float64" else np.float32)
     except (TypeError, ValueError) as error:

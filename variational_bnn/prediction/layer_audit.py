@@ -183,7 +183,7 @@ def kl_of(layer: Any, latents: dict[Any, tf.Tensor]) -> tuple[tf.Tensor, tf.Tens
         kl = tf.cast(layer.kl, tf.float64)
         if layer.kind == "latents":
             return kl, tf.zeros_like(kl)
-        size = sum(variable.shape.num_elements() for variable in layer.trainable_variables) / 2  # Means and scales.
+        size = layer.loc.shape.num_elements()
         return kl * layer.num_examples, kl * layer.num_examples / size
     if isinstance(layer, tfp.layers.DenseVariational):
         pairs = [(layer._posterior(0.0), layer._prior(0.0))]

@@ -14,6 +14,7 @@ from variational_bnn.base.checks import Array
 from variational_bnn.models.backend import layers_of, tf, tf_keras, tfd
 from variational_bnn.models.variational_model import VariationalModel
 from variational_bnn.prediction.layer_audit import kl_of, layers_with_kl, recorded_latents
+from variational_bnn.prediction.replaced_calls import TRACING
 
 ROWS = 1024
 """The largest batch whose loss is looked at."""
@@ -83,7 +84,7 @@ class Measurement:
 def measure(
     model: tf_keras.Model, x: npt.NDArray[Any], y: npt.NDArray[Any], sample_weight: Array | None
 ) -> Measurement:
-    """Pass batches through a model, and leave it as it was.
+    """Pass batches through a model, and leave it as it was; one thread at a time, since it changes the weights.
 
     Args:
         model: The model.
@@ -91,7 +92,7 @@ def measure(
         y: Targets `[N, ...]`, as `fit` takes them.
         sample_weight: Weights of the rows `[N]`, or None.
     """
-    with _unchanged(model):
+    with TRACING, _unchanged(model):
         passes = _Passes(model, x, y, sample_weight)
         rng, count, replicas = np.random.default_rng(0), min(len(x), ROWS), passes.num_replicas
         small = replicas * max(1, min(SMALL, len(x) // 2) // replicas)

@@ -50,7 +50,7 @@ class Verdict:
     def sentence(self) -> str:
         """What the loss is, in one sentence."""
         if self.loss is None:
-            return "the model is not compiled, so only what its layers add to a loss was audited"
+            return "the model is compiled without a loss, or not at all, so only what its layers add to one was audited"
         if self.loss.likelihood == NONE:
             return "the compiled loss is no sum of a weighted log-likelihood, of the KL and of a constant"
         weight, noise = self.likelihood_weight, "" if self._is_of_own else self._of_noise
@@ -117,6 +117,10 @@ class Verdict:
         if self._with_kl and all(x.kind != "latents" and x.has_weight(self.num_examples) for x in self._with_kl):
             strength = f"{self._kl_weight * self.rows / self.likelihood_weight:.4g} / B"
             return f"{total}, and the KL is not divided: in batches of B rows the KL is {strength} times too strong"
+        if self._is_right:
+            return (
+                f"{total}: right for {self.rows} rows alone, in batches of B the KL is {self.rows} / B times too strong"
+            )
         return f"{total}: with {self.rows} its weight is {self.likelihood_weight:.4g}, the KL's {self._kl_weight:.4g}"
 
     def _of_kl(self) -> str:

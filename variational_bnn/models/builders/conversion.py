@@ -10,7 +10,7 @@ import numpy as np
 
 from variational_bnn.base import Likelihood, require_likelihood
 from variational_bnn.base.checks import require, require_count, require_known, require_seed
-from variational_bnn.models.backend import layers_of, require_model, tf_keras
+from variational_bnn.models.backend import require_model, tf_keras
 from variational_bnn.models.builders.weights import ESTIMATORS
 from variational_bnn.models.convolutions import (
     Convolution1DFlipout,
@@ -106,8 +106,7 @@ def to_variational(
         (20, 3)
     """
     require_model(model)
-    copyable = isinstance(model, tf_keras.Sequential) or model._is_graph_network
-    require(copyable, "model must be Sequential or functional to be copied layer by layer, got a subclassed model")
+    _require_copyable(model)
     require(bool(model.built and model.inputs), "the model's input shape must be known: give it an Input, or call it")
     require_count("num_examples", num_examples)
     if seed is not None:
@@ -133,36 +132,51 @@ def to_variational(
     copies: dict[Any, Any] = {}
     copy = _copied(model, variational, copies)
     for layer, new in copies.items():
-        if layer not in variational:
+        has_kl = layer in variational or not variational.keys().isdisjoint(_layers_within(layer))
+        once = not has_kl or len(new.inbound_nodes) == 1
+        require(once, f"{layer.name} must be called once, since each call adds its KL to the loss")
+        if layer not in variational and not isinstance(layer, tf_keras.Model):
             new.set_weights(layer.get_weights())
-            continue
-        require(
-            len(new.inbound_nodes) == 1, f"{layer.name} must be called once, since each call adds its KL to the loss"
-        )
-        if keep_weights:
+        elif layer in variational and keep_weights:
             rows = [np.reshape(weights, [-1, weights.shape[-1]]) for weights in layer.get_weights()]
             new.loc.assign(np.concatenate(rows))
     if likelihood is None:
         return copy
-    return VariationalModel(
-        copy.inputs, LikelihoodHead(likelihood, output_size, name="y")(copy.outputs[0]), name=model.name
+    in_double = {"dtype": "float64"} if copy.outputs[0].dtype == "float64" else {}
+    head = LikelihoodHead(likelihood, output_size, name="y", **in_double)
+    return VariationalModel(copy.inputs, head(copy.outputs[0]), name=model.name)
+
+
+def _require_copyable(model: tf_keras.Model) -> None:
+    """Raise a `ValueError` unless a model consists of layers that are known."""
+    copyable = isinstance(model, tf_keras.Sequential) or model._is_graph_network
+    require(
+        copyable, f"{model.name} must be Sequential or functional to be copied layer by layer, got a subclassed model"
     )
 
 
 def _layers_to_replace(model: tf_keras.Model, names: Sequence[str] | None, estimator: str) -> list[Any]:
     """The layers of these names, or all of the types that can be replaced."""
     require_known("estimator", estimator, tuple(ESTIMATORS))
-    able = {layer.name: layer for layer in layers_of(model) if type(layer) in VARIATIONAL}
+    able = [layer for layer in _layers_within(model) if type(layer) in VARIATIONAL]
     kinds = ", ".join(kind.__name__ for kind in VARIATIONAL)
     require(bool(able), f"the model must have a layer of {kinds} to be replaced, got none")
     require(not isinstance(names, str), f"layers must be a sequence of names, got {names!r}")
     for name in names or ():
-        require_known("layer", name, tuple(able))
-    replaced = [able[name] for name in (able if names is None else dict.fromkeys(names))]
+        require_known("layer", name, tuple(layer.name for layer in able))
+    replaced = [layer for layer in able if names is None or layer.name in names]
     require(bool(replaced), "layers must name at least one layer, got none")
     for layer in replaced:
         _require_replaceable(layer, estimator)
     return replaced
+
+
+def _layers_within(model: Any) -> list[Any]:
+    """The layers of a model and of those nested in it, each once; not what is inside a layer, which has none."""
+    layers: list[Any] = []
+    for layer in getattr(model, "layers", ()) if isinstance(model, tf_keras.Model) else ():
+        layers += _layers_within(layer) if isinstance(layer, tf_keras.Model) else [layer]
+    return list(dict.fromkeys(layers))
 
 
 def _require_replaceable(layer: Any, estimator: str) -> None:
@@ -222,12 +236,14 @@ def _copied(model: tf_keras.Model, variational: dict[Any, MeanField], copies: di
     Args:
         model: A Sequential or functional model.
         variational: The layers that are replaced, each with its variational layer.
-        copies: Filled with all layers and their copies.
+        copies: Filled with all layers and nested models, and their copies.
     """
+    _require_copyable(model)
 
     def copied(layer: Any) -> Any:
         if isinstance(layer, tf_keras.Model):
-            return _copied(layer, variational, copies)
+            copies[layer] = _copied(layer, variational, copies)
+            return copies[layer]
         try:
             copies[layer] = variational[layer] if layer in variational else layer.from_config(layer.get_config())
         except NotImplementedError as error:
