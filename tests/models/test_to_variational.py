@@ -118,10 +118,8 @@ def test_models_within_models_are_copied_and_take_part_in_a_comparison() -> None
 
 def test_layers_of_one_name_are_all_replaced_and_those_in_wrappers_are_not() -> None:
     within = tf_keras.Sequential([tf_keras.Input((6,)), L.Dense(4, name="same")])
-    rows = tf_keras.Sequential([tf_keras.Input((5, 6)), L.TimeDistributed(L.Dense(6)), L.Flatten(), L.Dense(6)])
-    model = vbnn.to_variational(
-        tf_keras.Sequential([*rows.layers, within, L.Dense(3, name="same")]), 40, layers=["same"]
-    )
+    layers = [L.TimeDistributed(L.Dense(6)), L.Flatten(), L.Dense(6), within, L.Dense(3, name="same")]
+    model = vbnn.to_variational(tf_keras.Sequential([tf_keras.Input((5, 6)), *layers]), 40, layers=["same"])
     assert [type(layer).__name__ for layer in model.layers] == [
         "TimeDistributed",
         "Flatten",

@@ -142,7 +142,7 @@ def to_variational(
             new.loc.assign(np.concatenate(rows))
     if likelihood is None:
         return copy
-    in_double = {"dtype": "float64"} if copy.outputs[0].dtype == "float64" else {}
+    in_double: dict[str, Any] = {"dtype": "float64"} if copy.outputs[0].dtype == "float64" else {}
     head = LikelihoodHead(likelihood, output_size, name="y", **in_double)
     return VariationalModel(copy.inputs, head(copy.outputs[0]), name=model.name)
 
