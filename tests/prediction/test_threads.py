@@ -45,8 +45,8 @@ def _flipout() -> Any:
 
 
 def test_threads_share_a_model_that_was_never_used() -> None:
-    own, foreign, trained, alone = _flipout(), _Compiled(), _flipout(), _flipout()
-    foreign(X)  # Its function is compiled.
+    own, bare, trained, alone = _flipout(), _Compiled(), _flipout(), _flipout()
+    bare(X)  # Its function is compiled.
     for model in (trained, alone):
         model.compile("adam", loss=negative_log_likelihood)
     eager = []
@@ -55,7 +55,7 @@ def test_threads_share_a_model_that_was_never_used() -> None:
         calls: list[Callable[[], Any]] = [
             lambda: sample_functions(own, X, num_samples=30, seed=0),
             lambda: predict(own, X, num_samples=30, seed=0).log_prob(X),
-            lambda: sample_functions(foreign, X, num_samples=30, seed=0),
+            lambda: sample_functions(bare, X, num_samples=30, seed=0),
             lambda: sample_functions(trained, X, num_samples=30, seed=0),
         ]
         result = calls[number % 4]()

@@ -101,13 +101,13 @@ def document_bytes(values: Mapping[str, Any]) -> bytes:
     return json.dumps(signed, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
 
 
-def parse_document(path: Path, types: Mapping[str, type], foreign: str) -> dict[str, Any]:
+def parse_document(path: Path, types: Mapping[str, type], otherwise: str) -> dict[str, Any]:
     """The values of a JSON file.
 
     Args:
         path: Of the file.
         types: What it must hold, and of which types; `format` among them.
-        foreign: What to say where it lacks one.
+        otherwise: What to say where it lacks one.
 
     Raises:
         ValueError: If it cannot be read, lacks something, was changed since it was written, or has a later format.
@@ -120,7 +120,7 @@ def parse_document(path: Path, types: Mapping[str, type], foreign: str) -> dict[
         raise ValueError(f"{path} is damaged or not of this package: {error}") from error
     require(isinstance(values, dict), f"{path} is damaged or not of this package: it must hold an object")
     wrong = [name for name, kind in types.items() if not isinstance(values.get(name), kind)]
-    require(not wrong, f"{foreign} lacks {', '.join(wrong)}")
+    require(not wrong, f"{otherwise} lacks {', '.join(wrong)}")
     known = values["format"] <= FORMAT
     require(known, f"{path} has format {values['format']} of a later version of this package; {FORMAT} is known here")
     digest = values.pop(DIGEST, None)  # Earlier files have none.

@@ -285,8 +285,8 @@ def read_settings(directory: str | Path) -> dict[str, Any]:
         ValueError: If this is not a results directory of this package, or one of a later version.
     """
     types = {"format": int, "kind": str, "methods": dict, "versions": dict, "files": dict}
-    foreign = f"{directory} is not a results directory of this package: {SETTINGS}"
-    return parse_document(Path(directory) / SETTINGS, types, foreign)
+    otherwise = f"{directory} is not a results directory of this package: {SETTINGS}"
+    return parse_document(Path(directory) / SETTINGS, types, otherwise)
 
 
 def _folder_name(key: Key) -> str:

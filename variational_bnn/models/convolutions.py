@@ -13,9 +13,9 @@ import numpy as np
 from variational_bnn.base.checks import require, require_count
 from variational_bnn.models.backend import register, tf, tfp
 from variational_bnn.models.estimators import ByFlipout, ByReparameterization
-from variational_bnn.models.mean_field import MeanField, described
+from variational_bnn.models.mean_field import ARGUMENTS, ATTRIBUTES, NUM_EXAMPLES, MeanField, described
 
-SECTIONS = """\
+SECTIONS = f"""\
 The weights and biases have the posterior q = N(loc, scale^2), all independent, with trained loc and scale. The prior of
 each weight is N(0, s^2 / fan-in) and that of each bias N(0, s^2), where s is `prior_scale`; the fan-in is the number of
 elements of the kernel's window times that of channels.
@@ -29,20 +29,10 @@ Inputs have shape `[N, ..., channels]`, outputs `[N, ..., filters]`.
 Args:
     filters: Number of filters.
     kernel_size: Size of the kernel's window along each dimension, or one number for all.
-    num_examples: Number of rows N that the model will be trained on. The KL is divided by it, since Keras averages the
-        negative log-likelihood over the rows.
-    strides: Step of the window along each dimension, or one number for all.
+{NUM_EXAMPLES}    strides: Step of the window along each dimension, or one number for all.
     padding: "valid" or "same".
     dilation_rate: Distance between elements of the window, along each dimension or one number for all.
-    activation: A Keras activation, or its name, that is applied to the outputs; None for a linear layer.
-    use_bias: Whether there are biases.
-    prior_scale: s, > 0.
-    scale_prior_by_fan_in: Whether the prior variance of the weights is divided by the fan-in.
-    initial_scale: Posterior standard deviation of each weight and bias at the start, divided by that of its prior, > 0.
-    seed: Seed of the initial values and of the random numbers; None takes one from the operating system.
-    kl_weight: Weight of the KL in the loss, >= 0: 1 for the evidence lower bound, less for a tempered posterior.
-    **kwargs: Of `tf_keras.layers.Layer`, such as `name`.
-
+{ARGUMENTS}
 Attributes:
     num_examples: N.
     loc: Posterior means `[fan-in + 1, filters]`, a variable; the last row is that of the biases.
@@ -50,10 +40,7 @@ Attributes:
     prior_scales: Prior standard deviations `[fan-in + 1, 1]`, an array.
     kernel_posterior: Posterior of the weights `[*kernel_size, channels, filters]`, a `tfp` distribution.
     bias_posterior: Posterior of the biases `[filters]`, a `tfp` distribution; None without biases.
-    kl: KL of the last call divided by `num_examples`, a scalar tensor.
-    kl_weight: Weight of the KL in the loss, a scalar variable that `KLAnnealing` sets.
-    draws: Number of calls so far, a scalar variable that is saved with the weights.
-
+{ATTRIBUTES}
 Raises:
     ValueError: If `filters` or `num_examples` is not a whole number >= 1, `prior_scale` or `initial_scale` is not > 0,
         `kl_weight` is not >= 0, the activation is unknown, or the channels are not the last axis.

@@ -7,9 +7,9 @@ from typing import Any
 from variational_bnn.base.checks import require_count
 from variational_bnn.models.backend import register, tf, tfp
 from variational_bnn.models.estimators import ByFlipout, ByLocalReparameterization, ByReparameterization
-from variational_bnn.models.mean_field import MeanField, described
+from variational_bnn.models.mean_field import ARGUMENTS, ATTRIBUTES, NUM_EXAMPLES, MeanField, described
 
-SECTIONS = """\
+SECTIONS = f"""\
 The weights and biases have the posterior q = N(loc, scale^2), all independent, with trained loc and scale. The prior of
 each weight is N(0, s^2 / fan-in) and that of each bias N(0, s^2), where s is `prior_scale`.
 
@@ -23,18 +23,7 @@ Inputs have shape `[..., fan-in]`, outputs `[..., units]`.
 
 Args:
     units: Size of the output.
-    num_examples: Number of rows N that the model will be trained on. The KL is divided by it, since Keras averages the
-        negative log-likelihood over the rows.
-    activation: A Keras activation, or its name, that is applied to the outputs; None for a linear layer.
-    use_bias: Whether there are biases.
-    prior_scale: s, > 0.
-    scale_prior_by_fan_in: Whether the prior variance of the weights is divided by the fan-in.
-    initial_scale: Posterior standard deviation of each weight and bias at the start, divided by that of its prior, > 0.
-        Small values start near a network of point weights.
-    seed: Seed of the initial values and of the random numbers; None takes one from the operating system.
-    kl_weight: Weight of the KL in the loss, >= 0: 1 for the evidence lower bound, less for a tempered posterior.
-    **kwargs: Of `tf_keras.layers.Layer`, such as `name`.
-
+{NUM_EXAMPLES}{ARGUMENTS}
 Attributes:
     num_examples: N.
     loc: Posterior means `[fan-in + 1, units]`, a variable; the last row is that of the biases.
@@ -42,10 +31,7 @@ Attributes:
     prior_scales: Prior standard deviations `[fan-in + 1, 1]`, an array.
     kernel_posterior: Posterior of the weights `[fan-in, units]`, a `tfp` distribution.
     bias_posterior: Posterior of the biases `[units]`, a `tfp` distribution; None without biases.
-    kl: KL of the last call divided by `num_examples`, a scalar tensor.
-    kl_weight: Weight of the KL in the loss, a scalar variable that `KLAnnealing` sets.
-    draws: Number of calls so far, a scalar variable that is saved with the weights.
-
+{ATTRIBUTES}
 Raises:
     ValueError: If `units` or `num_examples` is not a whole number >= 1, `prior_scale` or `initial_scale` is not > 0,
         `kl_weight` is not >= 0, or the activation is unknown.

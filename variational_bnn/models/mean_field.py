@@ -17,6 +17,28 @@ from variational_bnn.base.checks import is_positive, require, require_count
 from variational_bnn.models.backend import tf, tf_keras, tfd, tfp
 from variational_bnn.models.stochastic import Variational, positive_scale, softplus_inverse
 
+NUM_EXAMPLES = """\
+    num_examples: Number of rows N that the model will be trained on. The KL is divided by it, since Keras averages the
+        negative log-likelihood over the rows.
+"""
+ARGUMENTS = """\
+    activation: A Keras activation, or its name, that is applied to the outputs; None for a linear layer.
+    use_bias: Whether there are biases.
+    prior_scale: s, > 0.
+    scale_prior_by_fan_in: Whether the prior variance of the weights is divided by the fan-in.
+    initial_scale: Posterior standard deviation of each weight and bias at the start, divided by that of its prior, > 0.
+        Small values start near a network of point weights.
+    seed: Seed of the initial values and of the random numbers; None takes one from the operating system.
+    kl_weight: Weight of the KL in the loss, >= 0: 1 for the evidence lower bound, less for a tempered posterior.
+    **kwargs: Of `tf_keras.layers.Layer`, such as `name`.
+"""
+ATTRIBUTES = """\
+    kl: KL of the last call divided by `num_examples`, a scalar tensor.
+    kl_weight: Weight of the KL in the loss, a scalar variable that `KLAnnealing` sets.
+    draws: Number of calls so far, a scalar variable that is saved with the weights.
+"""
+"""What the docstrings of the layers say of the arguments and attributes that all have."""
+
 
 class MeanField(Variational):
     """The base class of the layers with random weights and biases.

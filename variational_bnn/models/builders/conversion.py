@@ -132,8 +132,7 @@ def to_variational(
     copies: dict[Any, Any] = {}
     copy = _copied(model, variational, copies)
     for layer, new in copies.items():
-        has_kl = layer in variational or not variational.keys().isdisjoint(_layers_within(layer))
-        once = not has_kl or len(new.inbound_nodes) == 1
+        once = variational.keys().isdisjoint(_layers_within(layer)) or len(new.inbound_nodes) == 1
         require(once, f"{layer.name} must be called once, since each call adds its KL to the loss")
         if layer not in variational and not isinstance(layer, tf_keras.Model):
             new.set_weights(layer.get_weights())
@@ -171,12 +170,11 @@ def _layers_to_replace(model: tf_keras.Model, names: Sequence[str] | None, estim
     return replaced
 
 
-def _layers_within(model: Any) -> list[Any]:
-    """The layers of a model and of those nested in it, each once; not what is inside a layer, which has none."""
-    layers: list[Any] = []
-    for layer in getattr(model, "layers", ()) if isinstance(model, tf_keras.Model) else ():
-        layers += _layers_within(layer) if isinstance(layer, tf_keras.Model) else [layer]
-    return list(dict.fromkeys(layers))
+def _layers_within(model: tf_keras.layers.Layer) -> list[Any]:
+    """The layers of a model and of those nested in it, each once, but not what is inside them; of a layer, itself."""
+    if not isinstance(model, tf_keras.Model):
+        return [model]
+    return list(dict.fromkeys(inner for layer in model.layers for inner in _layers_within(layer)))
 
 
 def _require_replaceable(layer: Any, estimator: str) -> None:
