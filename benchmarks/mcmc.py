@@ -31,9 +31,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 import numpy as np
+from races import machine
 from rich.console import Console
 from rich.table import Table
-from speed import machine
 
 import variational_bnn as vbnn
 from variational_bnn.base.checks import Array, Float32Array

@@ -8,8 +8,6 @@ test images are measured:
 - how far the classes are apart in the 2-D code: the vote of the 10 nearest training codes, the silhouette, and how
   often that vote takes a 4 for a 9 or a 9 for a 4
 - the predictive sd of reconstructions: that of a pixel over 100 draws
-
-`--speed` measures instead how long an epoch of `fit` takes, beside the same VAE as the lecture prints it.
 """
 
 from __future__ import annotations
@@ -28,13 +26,10 @@ import click
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import tensorflow as tf
-import tensorflow_probability as tfp
 import tf_keras
+from races import machine
 from rich.console import Console
 from rich.table import Table
-from speed import Row, machine, race, seconds_of, table, write
-from tensorflow_probability import distributions as tfd
 
 import variational_bnn as vbnn
 from variational_bnn.evaluation.separability import confusion, silhouette, vote
@@ -121,81 +116,13 @@ def verdicts(rows: pd.DataFrame) -> Iterator[str]:
         yield f"{one} better than {other} by {name}: with {better} of {len(by_seed)} seeds"
 
 
-# Speed
-
-
-def as_printed(image_shape: tuple[int, int]) -> tf_keras.Model:
-    """The lecture's VAE as it prints it, of tfp's layers."""
-    shape, size = (*image_shape, 1), 2
-    prior = tfd.Independent(tfd.Normal(loc=tf.zeros(size), scale=1), reinterpreted_batch_ndims=1)
-    layers, tfpl = tf_keras.layers, tfp.layers
-    encoder = tf_keras.Sequential(
-        [
-            layers.InputLayer(input_shape=shape),
-            layers.Flatten(),
-            layers.Dense(256, activation="relu"),
-            layers.Dense(tfpl.IndependentNormal.params_size(size)),
-            tfpl.IndependentNormal(size, activity_regularizer=tfpl.KLDivergenceRegularizer(prior, weight=1.0)),
-        ]
-    )
-    decoder = tf_keras.Sequential(
-        [
-            layers.InputLayer(input_shape=[size]),
-            layers.Dense(32, activation="relu"),
-            layers.Dense(128, activation="relu"),
-            layers.Dense(tfpl.IndependentBernoulli.params_size(shape)),
-            tfpl.IndependentBernoulli(shape, tfd.Bernoulli.logits),
-        ]
-    )
-    model = tf_keras.Model(inputs=encoder.inputs, outputs=decoder(encoder.outputs[0]))
-    model.compile(tf_keras.optimizers.Adam(LEARNING_RATE), loss=lambda x, rv_x: -rv_x.log_prob(x))
-    return model
-
-
-def seconds_an_epoch(model: tf_keras.Model, x: npt.NDArray[np.float32]) -> list[float]:
-    """The seconds of each epoch of `fit` but the first, which may trace and compile."""
-    ends: list[float] = []
-    end = tf_keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter()))
-    model.fit(x, x, batch_size=BATCH_SIZE, epochs=4, verbose=0, callbacks=[end])
-    return np.diff(ends).tolist()
-
-
-def speed(images: vbnn.Images) -> Iterator[Row]:
-    """An epoch of `fit`, by default and with XLA, against the printed code; and draws against a loop of calls."""
-    x = images.x_train
-    network = vbnn.AutoencoderNetwork(image_shape=images.image_shape)
-    theirs = partial(seconds_an_epoch, as_printed(images.image_shape), x[..., None])
-    for how, settings in (("", {}), (", jit_compile=True", {"jit_compile": True})):
-        model = vbnn.build_variational_autoencoder(network, len(x), seed=0)
-        model.compile(tf_keras.optimizers.Adam(LEARNING_RATE), loss=vbnn.negative_log_likelihood, **settings)
-        medians = race(partial(seconds_an_epoch, model, x), theirs)
-        what = f"an epoch of the VAE on MNIST{how}, against the code that the lecture prints"
-        yield Row(what=what, unit="s", **medians, target=1.5)
-    few = images.x_test[:100]
-    for name in ("vae", "flipout-ae"):
-        model = MODELS[name](network, len(x), seed=0)
-
-        def loop(model: tf_keras.Model = model) -> None:
-            np.var([model(few).mean().numpy() for _ in range(100)], axis=0)
-
-        ours = partial(seconds_of, partial(vbnn.predict, model, few, num_samples=100), calls=5)
-        what = f"predictive sd of 100 reconstructions, 100 draws, {name}, against a loop of calls of the same model"
-        yield Row(what=what, unit="s", **race(ours, partial(seconds_of, loop)))
-
-
 @click.command()
 @click.option("--seeds", default=3, show_default=True, help="Fits of each model.")
-@click.option("--speed", "only_speed", is_flag=True, help="Measure speed instead.")
 @click.option("--out", default=RESULTS, show_default=True, type=click.Path(path_type=Path, file_okay=False))
-def main(seeds: int, only_speed: bool, out: Path) -> None:
+def main(seeds: int, out: Path) -> None:
     """Measure, print a table and write its rows."""
     console, images = Console(), vbnn.mnist().binarised()
     out.mkdir(parents=True, exist_ok=True)
-    if only_speed:
-        raced = list(speed(images))
-        console.print(table(raced))
-        write(raced, out / "mnist_speed.csv")
-        return
     rows, codes = list[dict[str, Any]](), dict[str, Codes]()
     for name in MODELS:
         for seed in range(seeds):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import threading
+from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +14,7 @@ import pytest
 import variational_bnn as vbnn
 from variational_bnn.methods.chains import diagnose, function_values
 from variational_bnn.methods.problem import Problem
+from variational_bnn.methods.samplers import Sampler, Steps, run
 from variational_bnn.models.weight_space import WeightSpace
 
 RNG = np.random.default_rng(1)
@@ -125,19 +130,85 @@ def test_chains_whose_probabilities_round_to_the_same_agree() -> None:
 SMALL = vbnn.Dataset(name="small", x=RNG.normal(size=(12, 3)), y=RNG.normal(size=(12, 1)))
 
 
-def test_nuts_adapts_its_step_size_in_the_warm_up_alone() -> None:
-    """One step size within each window whose draws are kept, and the same one in all of them."""
-    method = vbnn.HMC(chains=2, warmup=200, draws=200)
-    windows = list(method.windows(Problem.of(SMALL, LINE, standardise=True), 0))
-    assert len(windows) == 4
+SMALL_NETWORK = dataclasses.replace(LINE, hidden_units=(4,))
+SAMPLERS = {
+    "hmc": vbnn.HMC(chains=3, warmup=300, draws=130),
+    "metropolis": vbnn.Metropolis(chains=3, warmup=200, draws=130, thinning=3),
+    "sgld": vbnn.SGLD(chains=3, warmup=100, draws=130, thinning=3, steps=20, batch_size=5),
+}
+
+
+@cache
+def _windows(name: str, threads: int) -> list[Any]:
+    problem = Problem.of(SMALL, SMALL_NETWORK, standardise=True)
+    return list(SAMPLERS[name].windows(problem, 0, threads=threads))
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_draws_are_the_same_whatever_the_number_of_threads(name: str) -> None:
+    """To the last bit, and those of two chains or of two calls are not the same."""
+    one, three = _windows(name, 1), _windows(name, 3)
+    assert [len(window.z) for window in one] == [100] * (len(one) - 1) + [130]
+    assert one[-1].z.shape == (130, 3, 21)
+    for here, there in zip(one, three, strict=True):
+        for field in here._fields:
+            np.testing.assert_array_equal(getattr(here, field), getattr(there, field))
+    z = np.concatenate([window.z for window in one])
+    moves = np.diff(z, axis=0).reshape(-1, 21)
+    moves = moves[np.abs(moves).max(-1) > 0]
+    assert len(np.unique(moves.round(6), axis=0)) == len(moves)
+
+
+@pytest.mark.parametrize("name", ["hmc", "metropolis"])
+def test_all_chains_adapt_together_and_in_the_warm_up_alone(name: str) -> None:
+    """One step size at the start of each window, and the same one in all of the draws."""
+    windows = _windows(name, 1)
     for window in windows:
-        assert window.z.shape == (100, 2, 4)
-        assert window.log_density.shape == (100, 2)
-        assert window.step_sizes.shape == (100,)
-    for window in windows[:2]:
-        assert len(np.unique(window.step_sizes)) > 50
-    kept = np.concatenate([window.step_sizes for window in windows[2:]])
-    np.testing.assert_array_equal(kept, windows[1].step_sizes[-1])
+        assert len(np.unique(window.step_sizes[0])) == 1
+    assert len(np.unique(windows[-1].step_sizes)) == 1
+    assert len({window.step_sizes[0, 0] for window in windows}) == len(windows)
+    if name == "hmc":
+        for window in windows[:-1]:
+            assert len(np.unique(window.step_sizes[-1])) == 3  # Within a window each chain adapts apart.
+
+
+def test_after_the_warm_up_all_chains_have_the_same_masses() -> None:
+    """Those of the standard deviations of all chains in the latter half of the windows."""
+    problem = Problem.of(SMALL, SMALL_NETWORK, standardise=True)
+    sampler = SAMPLERS["hmc"].sampler(problem, 0)
+    rng = np.random.default_rng(0)
+    sds = np.geomspace(0.1, 2, 21)
+    windows = [Steps((sds * rng.normal(size=(100, 3, 21))).astype(np.float32), *3 * [np.zeros((100, 3))]) for _ in "ab"]
+    windows.insert(0, windows[0]._replace(z=np.full((100, 3, 21), 1e3)))  # On its way from the prior.
+    started = sampler.start()
+    adapted = sampler.adapt(started, windows[:2], last=False)
+    for state in adapted:
+        np.testing.assert_allclose(state[1], sds, rtol=0.2)
+    for state in sampler.adapt(adapted, windows, last=True):
+        np.testing.assert_array_equal(state[1], adapted[0][1])  # The last window is for the step size.
+
+
+class _Failing(Sampler):
+    """The second chain raises in its third call."""
+
+    steps = 25
+
+    def start(self) -> list[Any]:
+        return [(np.zeros(1), chain, 0) for chain in range(3)]
+
+    def advance(self, state: Any, rng: np.random.Generator) -> tuple[Any, Steps]:
+        z, chain, calls = state
+        if (chain, calls) == (1, 2):
+            raise vbnn.FitError("diverged: as expected")
+        values = np.zeros(25, np.float32)
+        return (z, chain, calls + 1), Steps(np.zeros((25, 1), np.float32), values, values, values)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_error_on_a_thread_is_the_callers(threads: int) -> None:
+    with pytest.raises(vbnn.FitError, match=r"^diverged: as expected$"):
+        list(run(_Failing(), warmup=100, draws=100, seed=0, threads=threads))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("chains")]
 
 
 def test_the_random_walk_adapts_to_the_acceptance_that_is_best() -> None:
@@ -150,6 +221,5 @@ def test_the_random_walk_adapts_to_the_acceptance_that_is_best() -> None:
     windows = list(
         vbnn.Metropolis(warmup=1000, draws=200, thinning=1).windows(Problem.of(many, network, standardise=True), 0)
     )
-    assert windows[0].acceptance < 0.1
-    for window in windows[-2:]:
-        assert 0.15 < window.acceptance < 0.35
+    assert windows[0].acceptance.mean() < 0.1
+    assert 0.15 < windows[-1].acceptance.mean() < 0.35

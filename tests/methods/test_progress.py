@@ -12,7 +12,7 @@ METHODS = {
     "steps": (vbnn.OutputVariation(steps=500), [(0.5, "250 of 500 steps"), (1.0, "500 of 500 steps")]),
     "chains": (
         vbnn.Metropolis(chains=2, warmup=100, draws=300, thinning=1),
-        [(n / 4, f"{100 * n} of 400 steps of each chain") for n in (1, 2, 3, 4)],
+        [(n / 32, f"{25 * n} of 800 steps of all chains") for n in range(1, 33)],
     ),
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,41 +12,16 @@ import numpy as np
 
 from variational_bnn.base import Dataset, Network
 from variational_bnn.base.checks import Array, Float32Array, require_count
-from variational_bnn.base.progress import report
 from variational_bnn.evaluation.convergence import effective_sample_sizes, rank_normalised_r_hat
 from variational_bnn.evaluation.regions import QUERY_POINT_SEED, propose_query_points
 from variational_bnn.methods.problem import ModelPosterior, NetworkMethod, Problem
+from variational_bnn.methods.samplers import WINDOW, Sampler, Steps, num_windows, run
 from variational_bnn.models.backend import tf
 from variational_bnn.models.weight_space import WeightSpace
 from variational_bnn.models.whole_networks import sampled_model
 
-WINDOW = 100
-"""Steps a compiled call; between calls of the warm-up a sampler adapts."""
-
 HIDDEN_VALUES = 2**22
 """Values of hidden units that are computed together, of some query points and all draws of a chain."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Window:
-    """What a sampler did in one compiled call.
-
-    Attributes:
-        z: States `[WINDOW, C, P]` of C chains, in the order of the steps.
-        log_density: `[WINDOW, C]`, of the posterior, up to a constant.
-        acceptance: Mean acceptance rate.
-        step_sizes: Step size of each step `[WINDOW]`, of samplers that adapt it; None for others.
-    """
-
-    z: Float32Array
-    log_density: Float32Array
-    acceptance: float
-    step_sizes: Float32Array | None = None
-
-
-def num_windows(steps: int) -> int:
-    """How many compiled calls it takes to make so many steps."""
-    return -(-steps // WINDOW)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,35 +45,40 @@ class ChainMethod(NetworkMethod):
             require_count(name, getattr(self, name))
 
     @abc.abstractmethod
-    def windows(self, problem: Problem, seed: int) -> Iterator[Window]:
-        """Run the chains: the windows of the warm-up, then those whose draws are kept."""
+    def sampler(self, problem: Problem, seed: int) -> Sampler:
+        """What advances the chains."""
+
+    def windows(self, problem: Problem, seed: int, *, threads: int | None = None) -> Iterator[Steps]:
+        """Run the chains: the windows of the warm-up, then all draws that are kept.
+
+        Args:
+            problem: The network and the rows.
+            seed: Seed of all random numbers.
+            threads: Threads on which chains are advanced, by default one for each core; the draws are the same anyway.
+        """
+        sampler = self.sampler(problem, seed)
+        return run(sampler, warmup=self.warmup, draws=self.draws, seed=seed, threads=threads)
 
     def sample(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
         """Run the chains, keep their last draws, and diagnose the functions that these are at the query points."""
         problem = self.problem(dataset, network)
-        space, warmup = problem.space, num_windows(self.warmup)
-        total, windows = warmup + num_windows(self.draws), []
-        for window in self.windows(problem, seed):
-            windows.append(window)
-            report(WINDOW * len(windows), WINDOW * total, "steps of each chain")
-        draws = np.concatenate([window.z for window in windows[warmup:]])[: self.draws]
+        space, windows = problem.space, list(self.windows(problem, seed))
+        draws, acceptance = windows[-1].z, windows[-1].acceptance
         points = problem.x_scaler.transform(propose_query_points(dataset, QUERY_POINT_SEED).x).astype(np.float32)
-        trace = np.concatenate([window.log_density for window in windows]).astype(np.float64)
         posterior = problem.posterior(sampled_model(problem.network, draws.reshape(-1, space.size)), space.size)
         diagnostics = dataclasses.replace(
             posterior.diagnostics,
             num_random_variables=space.size,
-            acceptance=float(np.mean([window.acceptance for window in windows[warmup:]])),
-            trace=trace[: warmup * WINDOW + self.draws],
-            warmup=warmup * WINDOW,
+            acceptance=float(acceptance.mean(dtype=np.float64)),
+            trace=np.concatenate([window.log_density for window in windows]).astype(np.float64),
+            warmup=WINDOW * num_windows(self.warmup),
             **diagnose(space, draws, points),
         )
         return dataclasses.replace(posterior, diagnostics=diagnostics, weights=draws)
 
 
-def log_posterior(problem: Problem) -> Any:
-    """The function from z `[..., P]` to its log density given all rows, up to a constant."""
-    space, x, y = problem.space, tf.constant(problem.x), tf.constant(problem.y)
+def log_posterior(space: WeightSpace, x: tf.Tensor, y: tf.Tensor) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The function from z `[..., P]` to its log density given the rows, up to a constant."""
     return lambda z: space.log_prior(z) + space.log_likelihood(z, x, y)
 
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from variational_bnn.base import MAX_R_HAT, MIN_ESS, Dataset, FitError, Network
-from variational_bnn.methods.chains import WINDOW, ChainMethod, Window, log_posterior, num_windows
+from variational_bnn.base.checks import Array, Float32Array
+from variational_bnn.methods.chains import ChainMethod, log_posterior
+from variational_bnn.methods.nuts import MAX_TREE_DEPTH, point_at, transition
 from variational_bnn.methods.problem import ModelPosterior, Problem
-from variational_bnn.models.backend import tf, tfp
+from variational_bnn.methods.samplers import Sampler, State, Steps, steps_of_a_call
+from variational_bnn.models.backend import tf
+from variational_bnn.models.weight_space import WeightSpace
 
-MAX_TREE_DEPTH = 10
 TARGET_ACCEPTANCE = 0.8
 FIRST_STEP_SIZE = 0.02
+SHRINKAGE, DELAY, DECAY = 0.05, 10.0, 0.75
+"""Constants of dual averaging, as in Hoffman & Gelman (2014, section 3.2)."""
+
+IN_UNITS_OF_SCALE = np.array([1, 1, 0, 0, 1], np.float32)
+"""What dual averaging keeps is a log step size, where this is 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,8 +32,9 @@ class HMC(ChainMethod):
     """The reference: the exact posterior, sampled by NUTS; fails unless the chains converged.
 
     The No-U-Turn sampler of Hamiltonian Monte Carlo (Hoffman & Gelman 2014, arXiv 1111.4246) uses all training rows in
-    each step. Chains start from draws of the prior. In the warm-up the step size and the mass of each weight are
-    adapted, from all chains together; then they stay as they are. The other methods are measured against this one.
+    each step. Chains start from draws of the prior, and run on as many threads as there are cores, with the same draws
+    on any number of them. In the warm-up the step size and the mass of each weight are adapted, every hundred steps
+    from all chains together; then they stay as they are. The other methods are measured against this one.
 
     Args:
         chains: Number of Markov chains, >= 1.
@@ -74,48 +85,115 @@ class HMC(ChainMethod):
             )
         return posterior
 
-    def windows(self, problem: Problem, seed: int) -> Iterator[Window]:
-        """Run NUTS. Its states are z / scale: a mass for each weight is another unit to measure it in."""
-        return _nuts(problem, self, seed)
+    def sampler(self, problem: Problem, seed: int) -> Sampler:
+        """NUTS."""
+        return _Nuts(problem, self.chains, seed)
 
 
-def _nuts(problem: Problem, settings: HMC, seed: int) -> Iterator[Window]:
-    log_density = log_posterior(problem)
+class _Nuts(Sampler):
+    """NUTS, adapted as in Stan. A state is z `[P]`, the scale of each weight `[P]`, and what the step size is made of.
 
-    @tf.function(jit_compile=True)
-    def window(
-        state: tf.Tensor, scale: tf.Tensor, step_size: tf.Tensor, adapt: tf.Tensor, seed: tf.Tensor
+    That is what dual averaging keeps: the log step size, its average, the mean error of the acceptance, the number of
+    steps that were counted, and the log step size to which it is drawn; and whether it goes on.
+    """
+
+    def __init__(self, problem: Problem, chains: int, seed: int) -> None:
+        self._first = problem.space.prior_draws(chains, seed)
+        self._rows = tf.constant(problem.x), tf.constant(problem.y)
+        self._size = problem.space.size
+        self.steps = steps_of_a_call(self._size)
+        state, noise = self.start()[0], self._noise(np.random.default_rng())
+        specs = [tf.TensorSpec(np.shape(value), value.dtype) for value in (*state, *noise, *self._rows)]
+        self._advance = _compiled(problem.network).get_concrete_function(*specs)  # Traced here, not on the threads.
+
+    def start(self) -> list[State]:
+        """Draws of the prior, and a first step size."""
+        return [(z, np.ones_like(z), _from_step_size(np.log(FIRST_STEP_SIZE)), np.bool_(True)) for z in self._first]
+
+    def advance(self, state: State, rng: np.random.Generator) -> tuple[State, Steps]:
+        """Make a few transitions."""
+        _, scale, _, adapting = state
+        made = self._advance(*map(tf.constant, (*state, *self._noise(rng))), *self._rows)
+        z, step_size, *steps = (value.numpy() for value in made)
+        return (z, scale, step_size, adapting), Steps(*steps)
+
+    def adapt(self, states: list[State], windows: Sequence[Steps], *, last: bool) -> list[State]:
+        """One step size for all chains, and masses from the latter half of the windows.
+
+        The first window is on its way from the prior; the last fits the step size.
+        """
+        scale = new_scale = states[0][1]
+        if len(windows) > 1 and not last:
+            new_scale = _scale(np.concatenate([window.z for window in windows[len(windows) // 2 :]]))
+        step_size = np.mean([state[2] for state in states], axis=0)
+        step_size += np.log(scale / new_scale).mean() * IN_UNITS_OF_SCALE
+        return [(z, new_scale, step_size, np.bool_(not last)) for z, *_ in states]
+
+    def _noise(self, rng: np.random.Generator) -> tuple[Float32Array, Float32Array]:
+        momenta = rng.standard_normal((self.steps, self._size), np.float32)
+        return momenta, rng.random((self.steps, MAX_TREE_DEPTH, 3), np.float32)
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled(network: Network) -> Any:
+    """Transitions of a chain as a compiled function, which serves all rows and chains of the network."""
+    space = WeightSpace.of(network)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def advance(
+        z: tf.Tensor,
+        scale: tf.Tensor,
+        step_size: tf.Tensor,
+        adapting: tf.Tensor,
+        momenta: tf.Tensor,
+        uniforms: tf.Tensor,
+        x: tf.Tensor,
+        y: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
-        nuts = tfp.mcmc.NoUTurnSampler(lambda u: log_density(scale * u), step_size, max_tree_depth=MAX_TREE_DEPTH)
-        kernel = tfp.mcmc.DualAveragingStepSizeAdaptation(nuts, adapt, target_accept_prob=TARGET_ACCEPTANCE)
-        states, (steps, log_accept, densities) = tfp.mcmc.sample_chain(
-            WINDOW,
-            state,
-            kernel=kernel,
-            trace_fn=lambda _, r: (r.new_step_size, r.inner_results.log_accept_ratio, r.inner_results.target_log_prob),
-            seed=seed,
+        log_density = log_posterior(space, x, y)
+        steps = momenta.shape[0]
+        kept = [tf.TensorArray(tf.float32, steps, element_shape=shape) for shape in (z.shape, [], [], [])]
+
+        def step(number: tf.Tensor, point: Any, step_size: tf.Tensor, kept: list[tf.TensorArray]) -> tuple[Any, ...]:
+            current = tf.exp(tf.where(adapting, step_size[0], step_size[1]))
+            made = transition(
+                log_density,
+                point,
+                step_size=current,
+                scale=scale,
+                momentum=momenta[number],
+                uniforms=uniforms[number],
+            )
+            values = made.point.z, made.point.log_density, made.acceptance, current
+            kept = [array.write(number, value) for array, value in zip(kept, values, strict=True)]
+            step_size = tf.where(adapting, _averaged(step_size, made.acceptance), step_size)
+            return number + 1, made.point, step_size, kept
+
+        _, point, step_size, kept = tf.while_loop(
+            lambda number, *_: number < steps, step, (tf.constant(0), point_at(log_density, z), step_size, kept)
         )
-        accepted = tf.reduce_mean(tf.exp(tf.minimum(log_accept, 0.0)))
-        return scale * states, densities, accepted, steps
+        return point.z, step_size, *(array.stack() for array in kept)
 
-    z = problem.space.prior_draws(settings.chains, seed)
-    scale, step_size = np.ones(z.shape[1], np.float32), np.float32(FIRST_STEP_SIZE)
-    warmup = num_windows(settings.warmup)
-    for number in range(warmup + num_windows(settings.draws)):
-        adapt = tf.constant(WINDOW if number < warmup else 0)
-        made = window(tf.constant(z / scale), scale, step_size, adapt, tf.constant([seed % 2**31, number]))
-        states, densities, acceptance, step_sizes = (value.numpy() for value in made)
-        yield Window(z=states, log_density=densities, acceptance=float(acceptance), step_sizes=step_sizes)
-        z = states[-1]
-        if number < warmup:
-            step_size = step_sizes[-1]
-        if 0 < number < warmup - 1:  # The first window is on its way from the prior; the last fits the step size.
-            wider = _scale(states[WINDOW // 4 :])
-            step_size, scale = np.float32(step_size * np.exp(np.log(scale / wider).mean())), wider
+    return advance
 
 
-def _scale(states: np.ndarray) -> np.ndarray:
-    """Standard deviation of each weight `[P]` over draws and chains, regularised as in Stan."""
-    count = states.shape[0] * states.shape[1]
-    variance = states.reshape(count, -1).var(axis=0)
+def _from_step_size(log_step_size: float) -> Float32Array:
+    """Dual averaging from the start: it tries steps about ten times as large first, which cost little."""
+    return np.array([log_step_size, log_step_size, 0.0, 0.0, np.log(10) + log_step_size], np.float32)
+
+
+def _averaged(step_size: tf.Tensor, acceptance: tf.Tensor) -> tf.Tensor:
+    """Dual averaging after one more step, of that acceptance."""
+    _, average, error, count, drawn_to = tf.unstack(step_size)
+    count += 1
+    error += (TARGET_ACCEPTANCE - acceptance - error) / (count + DELAY)
+    current = drawn_to - tf.sqrt(count) / SHRINKAGE * error
+    average += count**-DECAY * (current - average)
+    return tf.stack([current, average, error, count, drawn_to])
+
+
+def _scale(z: Array) -> Float32Array:
+    """Standard deviation of each weight `[P]` over steps and chains, regularised as in Stan."""
+    count = z.shape[0] * z.shape[1]
+    variance = z.reshape(count, -1).var(axis=0)
     return np.sqrt((count * variance + 5 * 1e-3) / (count + 5)).astype(np.float32)

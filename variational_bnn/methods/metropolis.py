@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
 from variational_bnn.base import Dataset, Network
-from variational_bnn.base.checks import require_count
-from variational_bnn.methods.chains import WINDOW, ChainMethod, Window, log_posterior, num_windows
+from variational_bnn.base.checks import Float32Array, require_count
+from variational_bnn.methods.chains import ChainMethod, log_posterior
 from variational_bnn.methods.problem import ModelPosterior, Problem
-from variational_bnn.models.backend import tf, tfp
+from variational_bnn.methods.samplers import Sampler, State, Steps, steps_of_a_call
+from variational_bnn.models.backend import tf
+from variational_bnn.models.weight_space import WeightSpace
 
 TARGET_ACCEPTANCE = 0.234
 """Optimal in many dimensions (Roberts, Gelman & Gilks 1997)."""
@@ -22,7 +26,8 @@ TARGET_ACCEPTANCE = 0.234
 class Metropolis(ChainMethod):
     """Random-walk Metropolis over all weights, reported whether or not it converged.
 
-    Chains start from draws of the prior. Proposals are normal, with one scale for all weights in units of their prior,
+    Chains start from draws of the prior, and run on as many threads as there are cores, with the same draws on any
+    number of them. Proposals are normal, with one scale for all weights in units of their prior,
     which is adapted in the warm-up to an acceptance of 0.234 (Metropolis et al. 1953; Roberts, Gelman & Gilks 1997).
     Unlike `HMC` it is never taken for the reference, so that chains that did not converge are measured like any other
     approximation: R-hat and the effective sample sizes in the diagnostics say how far they are.
@@ -66,36 +71,83 @@ class Metropolis(ChainMethod):
         """
         return self.sample(dataset, network, seed)
 
-    def windows(self, problem: Problem, seed: int) -> Iterator[Window]:
-        """Run the random walk."""
-        return _random_walk(problem, self, seed)
+    def sampler(self, problem: Problem, seed: int) -> Sampler:
+        """The random walk."""
+        return _RandomWalk(problem, self, seed)
 
 
-def _random_walk(problem: Problem, settings: Metropolis, seed: int) -> Iterator[Window]:
-    log_density = log_posterior(problem)
+class _RandomWalk(Sampler):
+    """Normal proposals. A state is z `[P]`, and the scale of the proposals."""
 
-    @tf.function(jit_compile=True)
-    def window(z: tf.Tensor, scale: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        kernel = tfp.mcmc.RandomWalkMetropolis(log_density, tfp.mcmc.random_walk_normal_fn(scale))
-        states, (log_accept, densities) = tfp.mcmc.sample_chain(
-            WINDOW,
-            z,
-            kernel=kernel,
-            num_steps_between_results=settings.thinning - 1,
-            trace_fn=lambda _, r: (r.log_accept_ratio, r.accepted_results.target_log_prob),
-            seed=seed,
+    def __init__(self, problem: Problem, settings: Metropolis, seed: int) -> None:
+        self._first = problem.space.prior_draws(settings.chains, seed)
+        self._rows = tf.constant(problem.x), tf.constant(problem.y)
+        self._size, self._thinning = problem.space.size, settings.thinning
+        self.steps = steps_of_a_call(self._size * self._thinning)
+        state, noise = self.start()[0], self._noise(np.random.default_rng())
+        specs = [tf.TensorSpec(np.shape(value), value.dtype) for value in (*state, *noise, *self._rows)]
+        self._advance = _compiled(problem.network).get_concrete_function(*specs)  # Traced here, not on the threads.
+
+    def start(self) -> list[State]:
+        """Draws of the prior, and the scale that is best for a normal of as many dimensions."""
+        return [(z, np.float32(2.38 / np.sqrt(self._size))) for z in self._first]
+
+    def advance(self, state: State, rng: np.random.Generator) -> tuple[State, Steps]:
+        """Make `thinning` proposals a step."""
+        _, scale = state
+        made = self._advance(*map(tf.constant, (*state, *self._noise(rng))), *self._rows)
+        z, *steps = (value.numpy() for value in made)
+        return (z, scale), Steps(*steps, np.full(self.steps, scale))
+
+    def adapt(self, states: list[State], windows: Sequence[Steps], *, last: bool) -> list[State]:
+        """The scale, from the acceptance of all chains."""
+        change = _change(float(windows[-1].acceptance.mean(dtype=np.float64)))
+        return [(z, np.float32(scale * change)) for z, scale in states]
+
+    def _noise(self, rng: np.random.Generator) -> tuple[Float32Array, Float32Array]:
+        moves = rng.standard_normal((self.steps, self._thinning, self._size), np.float32)
+        return moves, rng.random((self.steps, self._thinning), np.float32)
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled(network: Network) -> Any:
+    """Proposals of a chain as a compiled function, which serves all rows and chains of the network."""
+    space = WeightSpace.of(network)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def advance(
+        z: tf.Tensor, scale: tf.Tensor, moves: tf.Tensor, uniforms: tf.Tensor, x: tf.Tensor, y: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        log_density = log_posterior(space, x, y)
+        steps, thinning = uniforms.shape
+        kept = [tf.TensorArray(tf.float32, steps, element_shape=shape) for shape in (z.shape, [], [])]
+
+        def propose(
+            step: tf.Tensor, number: tf.Tensor, z: tf.Tensor, density: tf.Tensor, acceptance: tf.Tensor
+        ) -> tuple[tf.Tensor, ...]:
+            proposed = z + scale * moves[step, number]
+            proposed_density = log_density(proposed)
+            ratio = tf.exp(tf.minimum(proposed_density - density, 0.0))
+            ratio = tf.where(tf.math.is_nan(ratio), 0.0, ratio)
+            taken = uniforms[step, number] < ratio
+            z, density = tf.where(taken, proposed, z), tf.where(taken, proposed_density, density)
+            return step, number + 1, z, density, acceptance + ratio / thinning
+
+        def make_step(step: tf.Tensor, z: tf.Tensor, density: tf.Tensor, kept: list[tf.TensorArray]) -> tuple[Any, ...]:
+            _, _, *values = tf.while_loop(
+                lambda _, number, *__: number < thinning,
+                propose,
+                (step, tf.constant(0), z, density, tf.constant(0.0)),
+            )
+            kept = [array.write(step, value) for array, value in zip(kept, values, strict=True)]
+            return step + 1, *values[:2], kept
+
+        _, z, _, kept = tf.while_loop(
+            lambda step, *_: step < steps, make_step, (tf.constant(0), z, log_density(z), kept)
         )
-        return states, densities, tf.reduce_mean(tf.exp(tf.minimum(log_accept, 0.0)))
+        return z, *(array.stack() for array in kept)
 
-    z = problem.space.prior_draws(settings.chains, seed)
-    scale, warmup = np.float32(2.38 / np.sqrt(z.shape[1])), num_windows(settings.warmup)
-    for number in range(warmup + num_windows(settings.draws)):
-        made = window(tf.constant(z), scale, tf.constant([seed % 2**31, number]))
-        states, densities, acceptance = (value.numpy() for value in made)
-        yield Window(z=states, log_density=densities, acceptance=float(acceptance))
-        z = states[-1]
-        if number < warmup:
-            scale = np.float32(scale * _change(float(acceptance)))
+    return advance
 
 
 def _change(acceptance: float) -> float:

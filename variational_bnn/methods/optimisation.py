@@ -8,8 +8,24 @@ import numpy.typing as npt
 from variational_bnn.methods.problem import Problem, require_finite
 from variational_bnn.methods.training import GradientMethod
 from variational_bnn.models.backend import tf, tfp
+from variational_bnn.models.weight_space import WeightSpace
 
 Weights = npt.NDArray[np.float32]
+
+
+def log_posterior_of_rows(
+    space: WeightSpace, z: tf.Tensor, x: tf.Tensor, y: tf.Tensor, rows: tf.Tensor | None
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Log p(z) and log p(y given x, z), `[M]` both, of weights `[M, P]`; the latter from some of the N rows, or all.
+
+    If numbers of rows `[B]` are given, it is their log likelihood times N / B: an unbiased estimate if they were drawn
+    at random, with replacement.
+    """
+    scale = 1.0
+    if rows is not None:
+        scale = x.shape[0] / rows.shape[0]
+        x, y = tf.gather(x, rows), tf.gather(y, rows)
+    return space.log_prior(z), scale * space.log_likelihood(z, x, y)
 
 
 def batch_log_posterior(
@@ -17,16 +33,13 @@ def batch_log_posterior(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Log p(z) and an unbiased estimate of log p(y given x, z), `[M]` both, of weights `[M, P]`.
 
-    The estimate is from `batch_size` rows drawn at random, with replacement, times N / batch_size; or from all N rows
-    where the batch can hold them.
+    The estimate is from `batch_size` rows drawn at random, with replacement; or from all N rows where the batch can
+    hold them.
     """
-    space, x, y = problem.space, tf.constant(problem.x), tf.constant(problem.y)
-    num_examples = len(problem.x)
-    if num_examples > batch_size:
-        rows = tf.random.stateless_uniform([batch_size], seed, maxval=num_examples, dtype=tf.int32)
-        x, y = tf.gather(x, rows), tf.gather(y, rows)
-    scale = num_examples / min(num_examples, batch_size)
-    return space.log_prior(z), scale * space.log_likelihood(z, x, y)
+    x, y, rows = tf.constant(problem.x), tf.constant(problem.y), None
+    if len(problem.x) > batch_size:
+        rows = tf.random.stateless_uniform([batch_size], seed, maxval=len(problem.x), dtype=tf.int32, alg="philox")
+    return log_posterior_of_rows(problem.space, z, x, y, rows)
 
 
 def optimise(problem: Problem, z: Weights, settings: GradientMethod, seed: int, *, prior: bool) -> Weights:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from variational_bnn.base import Dataset, FitError, Network
-from variational_bnn.base.checks import require_count
-from variational_bnn.methods.chains import WINDOW, ChainMethod, Window, log_posterior, num_windows
-from variational_bnn.methods.optimisation import batch_log_posterior, optimise
+from variational_bnn.base.checks import Array, Float32Array, require_count
+from variational_bnn.methods.chains import ChainMethod, log_posterior
+from variational_bnn.methods.optimisation import log_posterior_of_rows, optimise
 from variational_bnn.methods.problem import ModelPosterior, Problem
+from variational_bnn.methods.samplers import WINDOW, Sampler, State, Steps, num_windows, steps_of_a_call
 from variational_bnn.methods.training import GradientMethod
 from variational_bnn.models.backend import tf
+from variational_bnn.models.weight_space import WeightSpace
 
 DECAY = 0.55
 """Power of the steps' decay: between 1/2 and 1, so that they add up to infinity and their squares do not."""
@@ -25,7 +28,8 @@ POWER_ITERATIONS = 50
 class SGLD(ChainMethod, GradientMethod):
     """Stochastic gradient Langevin dynamics: noisy steps along minibatch gradients, from modes.
 
-    Each chain starts from a mode of the posterior, found by Adam, and makes steps z += e/2 gradient of log p(z given x,
+    Chains run on as many threads as there are cores, with the same draws on any number of them. Each
+    starts from a mode of the posterior, found by Adam, and makes steps z += e/2 gradient of log p(z given x,
     y) + N(0, e) of the weights z in units of their prior (Welling & Teh 2011). The step size is e = a (1 + t/b)^-0.55,
     where a is the inverse of the largest curvature at the modes and b the length of the warm-up. After the warm-up e is
     constant, so that all draws have the same weight. No step is rejected, so the acceptance is NaN. The chains need not
@@ -78,58 +82,96 @@ class SGLD(ChainMethod, GradientMethod):
         """
         return self.sample(dataset, network, seed)
 
-    def windows(self, problem: Problem, seed: int) -> Iterator[Window]:
-        """Find a mode for each chain, and run the Langevin steps."""
-        return _langevin(problem, self, seed)
+    def sampler(self, problem: Problem, seed: int) -> Sampler:
+        """Langevin steps, from a mode for each chain."""
+        return _Langevin(problem, self, seed)
 
 
-def step_size(time: tf.Tensor, first: float, length: float) -> tf.Tensor:
+def step_size(time: tf.Tensor, first: tf.Tensor, length: tf.Tensor) -> tf.Tensor:
     """The size e of the step at a time: a (1 + t/b)^-0.55 with a the first size and b a length, constant from b on."""
     return first * (1 + tf.minimum(time / length, 1.0)) ** -DECAY
 
 
-def _langevin(problem: Problem, settings: SGLD, seed: int) -> Iterator[Window]:
-    modes = optimise(problem, problem.space.prior_draws(settings.chains, seed), settings, seed, prior=True)
-    warmup = num_windows(settings.warmup)
-    length = warmup * WINDOW * settings.thinning
-    first = 1 / _largest_curvature(problem, modes, seed)
-    log_density = log_posterior(problem)
+class _Langevin(Sampler):
+    """Langevin steps. A state is z `[P]`, and the number of the steps made so far."""
 
-    def step(z: tf.Tensor, time: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        batch_seed, noise_seed = tf.unstack(tf.random.experimental.stateless_split(seed))
-        with tf.GradientTape() as tape:
-            tape.watch(z)
-            log_prior, log_likelihood = batch_log_posterior(problem, z, settings.batch_size, batch_seed)
-            density = log_prior + log_likelihood
-        size = step_size(time, first, length)
-        noise = tf.random.stateless_normal(z.shape, noise_seed)
-        return z + size / 2 * tape.gradient(density, z) + tf.sqrt(size) * noise
+    def __init__(self, problem: Problem, settings: SGLD, seed: int) -> None:
+        start = problem.space.prior_draws(settings.chains, seed)
+        self._modes = optimise(problem, start, settings, seed, prior=True)
+        self._size, self._settings = problem.space.size, settings
+        self._num_examples = len(problem.x)
+        self._rows = tf.constant(problem.x), tf.constant(problem.y)
+        length = num_windows(settings.warmup) * WINDOW * settings.thinning
+        self._schedule = tf.constant(1 / _largest_curvature(problem, self._modes, seed)), tf.constant(float(length))
+        self.steps = steps_of_a_call(self._size * settings.thinning)
+        state, noise = self.start()[0], self._noise(np.random.default_rng())
+        values = (*state, *noise, *self._schedule, *self._rows)
+        specs = [tf.TensorSpec(np.shape(value), value.dtype) for value in values]
+        self._advance = _compiled(problem.network).get_concrete_function(*specs)  # Traced here, not on the threads.
 
-    @tf.function(jit_compile=True)
-    def window(z: tf.Tensor, start: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        states = tf.TensorArray(tf.float32, WINDOW, element_shape=z.shape)
-        for draw in tf.range(WINDOW):
-            for i in tf.range(settings.thinning):
-                number = draw * settings.thinning + i
-                z = step(z, start + tf.cast(number, tf.float32), tf.random.experimental.stateless_fold_in(seed, number))
-            states = states.write(draw, z)
-        kept = states.stack()
-        return kept, tf.map_fn(log_density, kept)
+    def start(self) -> list[State]:
+        """Modes of the posterior."""
+        return [(z, np.float32(0.0)) for z in self._modes]
 
-    z = modes
-    for number in range(warmup + num_windows(settings.draws)):
-        start = tf.constant(number * WINDOW * settings.thinning, tf.float32)
-        made = window(tf.constant(z), start, tf.constant([seed % 2**31, number]))
-        states, densities = (value.numpy() for value in made)
-        if not np.isfinite(densities).all():
+    def advance(self, state: State, rng: np.random.Generator) -> tuple[State, Steps]:
+        """Make `thinning` Langevin steps for each one that is kept."""
+        made = self._advance(*map(tf.constant, (*state, *self._noise(rng))), *self._schedule, *self._rows)
+        z, time, *steps = (value.numpy() for value in made)
+        if not np.isfinite(steps[1]).all():
             raise FitError("diverged: the log density of a chain became infinite or NaN")
-        yield Window(z=states, log_density=densities, acceptance=np.nan)
-        z = states[-1]
+        return (z, time), Steps(*steps)
+
+    def _noise(self, rng: np.random.Generator) -> tuple[Float32Array, Array]:
+        """Noise of each step, and the rows of its batch, with replacement; no rows where a batch can hold all."""
+        each = self.steps, self._settings.thinning
+        batch = 0 if self._num_examples <= self._settings.batch_size else self._settings.batch_size
+        moves = rng.standard_normal((*each, self._size), np.float32)
+        return moves, rng.integers(self._num_examples, size=(*each, batch), dtype=np.int32)
+
+
+@functools.lru_cache(maxsize=4)
+def _compiled(network: Network) -> Any:
+    """Langevin steps of a chain as a compiled function, which serves all rows and chains of the network."""
+    space = WeightSpace.of(network)
+
+    @tf.function(jit_compile=True, autograph=False)
+    def advance(
+        z: tf.Tensor,
+        time: tf.Tensor,
+        moves: tf.Tensor,
+        batches: tf.Tensor,
+        first: tf.Tensor,
+        length: tf.Tensor,
+        x: tf.Tensor,
+        y: tf.Tensor,
+    ) -> tuple[tf.Tensor, ...]:
+        steps, thinning, batch_size = batches.shape
+        kept = [tf.TensorArray(tf.float32, steps, element_shape=shape) for shape in (z.shape, [], [], [])]
+
+        def move(step: tf.Tensor, number: tf.Tensor, time: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
+            rows = batches[step, number] if batch_size else None
+            with tf.GradientTape() as tape:
+                tape.watch(z)
+                density = sum(log_posterior_of_rows(space, z, x, y, rows))
+            size = step_size(time, first, length)
+            z += size / 2 * tape.gradient(density, z) + tf.sqrt(size) * moves[step, number]
+            return step, number + 1, time + 1, z
+
+        def make_step(step: tf.Tensor, time: tf.Tensor, z: tf.Tensor, kept: list[tf.TensorArray]) -> tuple[Any, ...]:
+            *_, time, z = tf.while_loop(lambda _, number, *__: number < thinning, move, (step, tf.constant(0), time, z))
+            values = z, log_posterior(space, x, y)(z), tf.constant(np.nan), step_size(time - 1, first, length)
+            kept = [array.write(step, value) for array, value in zip(kept, values, strict=True)]
+            return step + 1, time, z, kept
+
+        _, time, z, kept = tf.while_loop(lambda step, *_: step < steps, make_step, (tf.constant(0), time, z, kept))
+        return z, time, *(array.stack() for array in kept)
+
+    return advance
 
 
 def _largest_curvature(problem: Problem, z: np.ndarray, seed: int) -> float:
     """Largest eigenvalue of the Hessian of -log p(z given x, y) over weights `[M, P]`, by power iteration."""
-    log_density = log_posterior(problem)
+    log_density = log_posterior(problem.space, tf.constant(problem.x), tf.constant(problem.y))
     point = tf.constant(z)
 
     @tf.function(jit_compile=True)
@@ -142,7 +184,7 @@ def _largest_curvature(problem: Problem, z: np.ndarray, seed: int) -> float:
             slope = tf.reduce_sum(inner.gradient(density, point) * direction)
         return outer.gradient(slope, point)
 
-    direction = tf.random.stateless_normal(z.shape, [seed % 2**31, 1])
+    direction = tf.random.stateless_normal(z.shape, [seed % 2**31, 1], alg="philox")
     for _ in range(POWER_ITERATIONS):
         direction = times_hessian(tf.linalg.normalize(direction, axis=-1)[0])
     return float(np.linalg.norm(direction.numpy(), axis=-1).max())

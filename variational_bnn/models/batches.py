@@ -1,17 +1,87 @@
-"""Batches of training data: an endless stream that one seed decides, and whether the number of batches is known."""
+"""Where `fit` takes its batches from, many at a time: arrays in memory, an endless stream, or a `tf.data.Dataset`."""
 
 from __future__ import annotations
 
+import abc
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from variational_bnn.models.backend import tf
+from variational_bnn.models.backend import tf, tf_keras
+
+Structure = Any
+"""A tensor, or tuples, lists and dictionaries of tensors, as Keras takes them: such as `(x, y)`."""
 
 
-def shuffled_batches(arrays: tuple[npt.NDArray[np.float32], ...], batch_size: int, seed: int) -> tf.data.Dataset:
-    """Make endless batches of rows, shuffled anew in each round, in an order that the seed alone decides.
+UNKNOWN_SIZE = 128
+"""What a size of a batch is taken for that is not known before there is one."""
+
+
+class Batches(abc.ABC):
+    """Batches of training data, which come in blocks.
+
+    Attributes:
+        steps: Batches of an epoch; None if there is no end.
+        batch_size: B, the largest number of rows of a batch.
+        numbers: How many numbers a batch holds, about.
+    """
+
+    steps: int | None
+    batch_size: int
+    numbers: int
+
+    @abc.abstractmethod
+    def blocks(self, steps: int, size: int) -> tf.data.Dataset:
+        """The blocks of one epoch after the other, without end.
+
+        Args:
+            steps: Batches of an epoch.
+            size: The largest number k of batches in a block. The last block of an epoch may have fewer.
+
+        Returns:
+            Pairs of the batches `[k, B, ...]`, a structure, and of how many rows each of them has, `[k]`. A batch of
+            fewer than B rows ends with other values.
+        """
+
+
+class ArrayBatches(Batches):
+    """Batches of arrays: all rows once an epoch, and a last batch that may have fewer rows.
+
+    Args:
+        arrays: A structure of tensors `[N, ...]`.
+        batch_size: Rows of a batch.
+        shuffle: Whether each epoch has an order of its own, which the seed decides.
+        seed: Of the orders.
+    """
+
+    def __init__(self, arrays: Structure, batch_size: int, *, shuffle: bool, seed: Any) -> None:
+        self._arrays, self._shuffle, self._seed = arrays, shuffle, tf.cast(seed, tf.int64)
+        leaves = tf.nest.flatten(arrays)
+        self._count = len(leaves[0])
+        self.batch_size = min(batch_size, self._count)
+        self.steps = math.ceil(self._count / self.batch_size)
+        self.numbers = self.batch_size * sum(math.prod(leaf.shape[1:]) for leaf in leaves)
+
+    def blocks(self, steps: int, size: int) -> tf.data.Dataset:
+        """The blocks of one epoch after the other, without end."""
+        count, batch_size = self._count, self.batch_size
+
+        def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+            order = _order(count, self._seed, epoch) if self._shuffle else tf.range(count)
+            return tf.data.Dataset.range(0, steps, size).map(lambda first: of_block(order, tf.cast(first, tf.int32)))
+
+        def of_block(order: tf.Tensor, first: tf.Tensor) -> tuple[Structure, tf.Tensor]:
+            starts = batch_size * (first + tf.range(tf.minimum(size, steps - first)))
+            places = tf.minimum(starts[:, None] + tf.range(batch_size), count - 1)
+            return _rows(self._arrays, tf.gather(order, places)), tf.minimum(batch_size, count - starts)
+
+        return tf.data.Dataset.counter().flat_map(of_epoch).prefetch(2)
+
+
+class ShuffledBatches(Batches):
+    """An endless stream of batches, shuffled anew in each round, in an order that the seed alone decides.
 
     The shuffling of Keras and of `tf.data` also depends on TensorFlow's global seed; this one does not. In one round
     every row comes once; a batch may hold the end of one round and the beginning of the next. If all rows fit into one
@@ -19,23 +89,148 @@ def shuffled_batches(arrays: tuple[npt.NDArray[np.float32], ...], batch_size: in
 
     Args:
         arrays: Arrays `[N, ...]` with the same number of rows, such as `(x, y)`.
-        batch_size: Rows of each batch.
+        batch_size: Rows of each batch, if there are as many.
         seed: Seed of the order of the rows.
-
-    Returns:
-        A dataset of tuples of tensors `[batch_size, ...]`, of infinite cardinality.
     """
-    count, tensors = len(arrays[0]), [tf.constant(array) for array in arrays]
-    if count <= batch_size:
-        return tf.data.Dataset.from_tensors(tuple(tensors)).repeat()
 
-    def one_round(number: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=[seed, number])
-        return tf.data.Dataset.from_tensor_slices(order)
+    steps = None
 
-    rows = tf.data.Dataset.counter().flat_map(one_round).batch(batch_size)
-    endless = rows.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-    return endless.map(lambda chosen: tuple(tf.gather(tensor, chosen) for tensor in tensors)).prefetch(4)
+    def __init__(self, arrays: tuple[npt.NDArray[np.float32], ...], batch_size: int, seed: int) -> None:
+        self._arrays, self._seed = tuple(tf.constant(array) for array in arrays), seed
+        self._count = len(arrays[0])
+        self.batch_size = min(batch_size, self._count)
+        self.numbers = self.batch_size * sum(math.prod(array.shape[1:]) for array in arrays)
+
+    def blocks(self, steps: int, size: int) -> tf.data.Dataset:
+        """The blocks of one epoch after the other, without end."""
+        count, batch_size, per_epoch = self._count, self.batch_size, math.ceil(steps / size)
+
+        def of_block(number: tf.Tensor) -> tuple[Structure, tf.Tensor]:
+            epoch, within = number // per_epoch, number % per_epoch
+            batches = tf.minimum(size, tf.cast(steps - within * size, tf.int32))
+            first = (epoch * steps + within * size) * batch_size
+            places = tf.range(first, first + tf.cast(batches * batch_size, tf.int64))
+            rows = self._in_rounds(places) if count > batch_size else tf.cast(places % count, tf.int32)
+            return _rows(self._arrays, tf.reshape(rows, [-1, batch_size])), tf.fill([batches], batch_size)
+
+        return tf.data.Dataset.counter().map(of_block).prefetch(2)
+
+    def _in_rounds(self, places: tf.Tensor) -> tf.Tensor:
+        """The rows at places of the stream, which are successive numbers."""
+        first, last = places[0] // self._count, places[-1] // self._count
+        rounds = tf.range(first, last + 1)
+        order_of = lambda number: _order(self._count, self._seed, number)  # noqa: E731
+        orders = tf.map_fn(order_of, rounds, fn_output_signature=tf.TensorSpec([self._count], tf.int32))
+        return tf.gather(tf.reshape(orders, [-1]), places - first * self._count)
+
+
+class DatasetBatches(Batches):
+    """The batches of a `tf.data.Dataset`.
+
+    Args:
+        dataset: Of dense tensors; it has a known number of batches, or no end.
+    """
+
+    def __init__(self, dataset: tf.data.Dataset) -> None:
+        size = int(dataset.cardinality())
+        self.steps = None if size == tf.data.INFINITE_CARDINALITY else size
+        shapes = [spec.shape.as_list() for spec in tf.nest.flatten(dataset.element_spec)]
+        self.batch_size = shapes[0][0] or UNKNOWN_SIZE
+        self.numbers = sum(math.prod(size or UNKNOWN_SIZE for size in shape) for shape in shapes)
+        self._dataset = dataset
+
+    def blocks(self, steps: int, size: int) -> tf.data.Dataset:
+        """The blocks of one epoch after the other, without end."""
+        per_epoch = math.ceil(steps / size)
+
+        def counted(number: tf.Tensor, *batch: Any) -> Any:
+            return number, (batch[0] if len(batch) == 1 else batch, tf.shape(tf.nest.flatten(batch)[0])[0])
+
+        def block_of(number: tf.Tensor, *_: Any) -> tf.Tensor:
+            return (number // steps) * per_epoch + (number % steps) // size
+
+        def batches_in(block: tf.Tensor) -> tf.Tensor:
+            return tf.minimum(tf.cast(size, tf.int64), steps - (block % per_epoch) * size)
+
+        endless = self._dataset if self.steps is None else self._dataset.repeat()
+        numbered = endless.enumerate().map(counted if _is_tuple(endless) else lambda n, batch: counted(n, batch))
+        blocks = numbered.group_by_window(
+            block_of, lambda _, batches: batches.map(lambda _, batch: batch).padded_batch(size), None, batches_in
+        )
+        return blocks.prefetch(2)
+
+
+def _is_tuple(dataset: tf.data.Dataset) -> bool:
+    return isinstance(dataset.element_spec, tuple)
+
+
+def _order(count: int, seed: Any, number: tf.Tensor) -> tf.Tensor:
+    """The numbers below `count` in a random order, which two numbers decide."""
+    seeds = tf.stack([tf.cast(seed, tf.int64), number])
+    return tf.random.experimental.stateless_shuffle(tf.range(count), seed=seeds, alg="philox")
+
+
+def _rows(arrays: Structure, rows: tf.Tensor) -> Structure:
+    return tf.nest.map_structure(lambda array: tf.gather(array, rows), arrays)
+
+
+def batches_of(given: dict[str, Any]) -> Batches | None:
+    """The batches that arguments of `tf_keras.Model.fit` describe; None if they cannot come in blocks.
+
+    Args:
+        given: The arguments of `fit` by name.
+    """
+    x, steps = given.get("x"), given.get("steps_per_epoch")
+    if isinstance(x, Batches):
+        return x
+    if isinstance(x, tf.data.Dataset):
+        dense = all(isinstance(spec, tf.TensorSpec) and spec.shape.rank for spec in tf.nest.flatten(x.element_spec))
+        return DatasetBatches(x) if dense and is_number_known(x, steps) else None
+    arrays = [value for value in (x, given.get("y"), given.get("sample_weight")) if value is not None]
+    leaves = tf.nest.flatten(arrays)
+    in_memory = all(isinstance(leaf, (np.ndarray, tf.Tensor)) and len(leaf.shape) for leaf in leaves)
+    plain = given.get("shuffle", True) in (True, False) and given.get("y") is not None and steps is None
+    if not (in_memory and plain and x is not None and len({len(leaf) for leaf in leaves}) == 1 and len(leaves[0])):
+        return None
+    structure = tuple(tf.nest.map_structure(_tensor, part) for part in arrays)
+    shuffle = given.get("shuffle", True)
+    # Keras's order depends on the global seed, too.
+    seed = tf.random.uniform([], maxval=2**31 - 1, dtype=tf.int32) if shuffle else 0
+    return ArrayBatches(structure, given.get("batch_size") or 32, shuffle=shuffle, seed=seed)
+
+
+def _tensor(values: Any) -> tf.Tensor:
+    """Values as Keras takes them, with floating point numbers in its own precision."""
+    array = tf.convert_to_tensor(values)
+    return tf.cast(array, tf_keras.backend.floatx()) if array.dtype.is_floating else array
+
+
+def part_of(arrays: Structure, *slices: slice) -> Structure:
+    """The same part of each array of a structure.
+
+    Args:
+        arrays: A structure of arrays or tensors.
+        *slices: A slice of each of the first axes.
+    """
+    return tf.nest.map_structure(lambda array: array[slices], arrays)
+
+
+def split_for_validation(given: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of `fit` with the last rows of arrays as validation data, if there is to be a share of them.
+
+    Args:
+        given: The arguments of `fit` by name.
+    """
+    share, names = given.get("validation_split"), ("x", "y", "sample_weight")
+    parts = {name: given[name] for name in names if given.get(name) is not None}
+    arrays = tf.nest.flatten(parts)
+    if not share or given.get("validation_data") is not None or not all(isinstance(a, np.ndarray) for a in arrays):
+        return given
+    kept = math.floor(len(arrays[0]) * (1 - share))
+    if not 0 < kept < len(arrays[0]):
+        return given
+    first, last = (part_of(parts, rows) for rows in (slice(kept), slice(kept, None)))
+    return {**given, **first, "validation_split": 0.0, "validation_data": tuple(last.values())}
 
 
 def is_number_known(data: Any, steps: int | None) -> bool:

@@ -14,6 +14,7 @@ from variational_bnn.base.checks import require, require_count
 from variational_bnn.models.backend import register, tf, tfp
 from variational_bnn.models.estimators import ByFlipout, ByReparameterization
 from variational_bnn.models.mean_field import ARGUMENTS, ATTRIBUTES, NUM_EXAMPLES, MeanField, described
+from variational_bnn.models.random_numbers import Shape, sizes_of
 
 SECTIONS = f"""\
 The weights and biases have the posterior q = N(loc, scale^2), all independent, with trained loc and scale. The prior of
@@ -125,13 +126,13 @@ class MeanFieldConvolution(MeanField):
             inputs, kernel, self.strides, self.padding.upper(), dilations=self.dilation_rate
         )
 
-    def sign_shape(self, inputs: tf.Tensor) -> tuple[tf.Tensor, int]:
+    def sign_shape(self, inputs: tf.Tensor) -> tuple[Shape, int]:
         """Each image has signs of its own, for each channel: the same at all its pixels, as its weights are.
 
         Args:
             inputs: Images `[N, ..., channels]`.
         """
-        return tf.concat([tf.shape(inputs)[:1], [1] * self.rank], 0), self.input_spec.axes[-1]
+        return [*sizes_of(inputs)[:1], *[1] * self.rank], self.input_spec.axes[-1]
 
 
 @register

@@ -8,6 +8,7 @@ from variational_bnn.base.checks import require_count
 from variational_bnn.models.backend import register, tf, tfp
 from variational_bnn.models.estimators import ByFlipout, ByLocalReparameterization, ByReparameterization
 from variational_bnn.models.mean_field import ARGUMENTS, ATTRIBUTES, NUM_EXAMPLES, MeanField, described
+from variational_bnn.models.random_numbers import Shape, sizes_of
 
 SECTIONS = f"""\
 The weights and biases have the posterior q = N(loc, scale^2), all independent, with trained loc and scale. The prior of
@@ -104,13 +105,13 @@ class MeanFieldDense(MeanField):
         """
         return tf.matmul(inputs, tf.cast(weights, inputs.dtype))
 
-    def sign_shape(self, inputs: tf.Tensor) -> tuple[tf.Tensor, int]:
+    def sign_shape(self, inputs: tf.Tensor) -> tuple[Shape, int]:
         """Each row of the inputs has signs of its own.
 
         Args:
             inputs: Inputs `[..., fan-in + 1]`.
         """
-        return tf.shape(inputs)[:-1], self.loc.shape[0]
+        return sizes_of(inputs)[:-1], self.loc.shape[0]
 
 
 @register

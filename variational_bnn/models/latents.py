@@ -6,13 +6,8 @@ from typing import Any
 
 from variational_bnn.base.checks import is_positive, require, require_count
 from variational_bnn.models.backend import full_precision, register, tf, tf_keras, tfd
-from variational_bnn.models.stochastic import (
-    Stochastic,
-    Variational,
-    positive_scale,
-    softplus_inverse,
-    standard_normal,
-)
+from variational_bnn.models.random_numbers import sizes_of
+from variational_bnn.models.stochastic import Stochastic, Variational, positive_scale, softplus_inverse
 
 
 def normal_of(parameters: tf.Tensor, initial_scale: float) -> tfd.Distribution:
@@ -97,7 +92,7 @@ class NormalUnits(Variational):
         prior = tfd.Independent(tfd.Normal(tf.zeros_like(loc), tf.ones_like(scale)), reinterpreted_batch_ndims=1)
         kl = tfd.kl_divergence(q, prior)  # A replica may have no rows of a last batch: the mean is then 0.
         self.add_kl(tf.math.divide_no_nan(tf.reduce_sum(kl), tf.cast(tf.shape(kl)[0], kl.dtype)))
-        return self.activation(loc + scale * standard_normal(tf.shape(loc), self.next_seed(loc), loc.dtype))
+        return self.activation(loc + scale * self.random(loc).normal(sizes_of(loc), loc.dtype))
 
     def settings(self) -> dict[str, Any]:
         """Plain values of the arguments of this class."""
@@ -162,8 +157,8 @@ class ConditionalUnits(Stochastic):
         """Draw latents `[..., K, units]` by inputs `[..., 2 * units]`, independently for each row."""
         p = self.prior(inputs).distribution
         loc, scale = p.loc[..., None, :], p.scale[..., None, :]
-        shape = tf.concat([tf.shape(loc)[:-2], [self.num_draws, loc.shape[-1]]], 0)
-        return loc + scale * standard_normal(shape, self.next_seed(loc), loc.dtype)
+        shape = [*sizes_of(loc)[:-2], self.num_draws, loc.shape[-1]]
+        return loc + scale * self.random(loc).normal(shape, loc.dtype)
 
     def settings(self) -> dict[str, Any]:
         """Plain values of the arguments of this class."""

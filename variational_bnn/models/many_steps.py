@@ -4,51 +4,130 @@ from __future__ import annotations
 
 import abc
 import contextlib
+import inspect
+import math
 from collections.abc import Iterator
 from typing import Any
 
-from variational_bnn.models.backend import tf, tf_keras
-from variational_bnn.models.batches import is_number_known
+from variational_bnn.models.backend import layers_of, tf, tf_keras
+from variational_bnn.models.batches import Batches, batches_of, is_number_known, split_for_validation
+from variational_bnn.models.blocks import BlockProgram, BlockTraining
+from variational_bnn.models.stochastic import Stochastic
 
-STEPS_PER_EXECUTION = 32
-"""Training steps in one compiled call of `fit`, and batches between two calls of per-batch callbacks, by default."""
+STEPS_PER_EXECUTION = 256
+"""The most training steps in one compiled call of `fit`, and batches between two calls of per-batch callbacks."""
+
+STEPS_BATCH_BY_BATCH = 32
+"""Training steps in one compiled call of `fit` where it cannot run in blocks."""
+
+BLOCK_NUMBERS = 2**24
+"""The most numbers, of data and random ones, that a block of batches holds, unless it has a single batch."""
+
+STEPS_WORTH_XLA = 8000
+"""From so many steps on a fit is compiled by XLA, whose compilation takes some seconds, unless `compile` says."""
+
+_ARGUMENTS = inspect.signature(tf_keras.Model.fit)
+_OF_DATA = ("x", "y", "sample_weight", "batch_size", "shuffle", "steps_per_epoch")
+_NO_STRATEGY = type(tf.distribute.get_strategy())
 
 
 class ManyStepsModel(tf_keras.Model, abc.ABC):
     """A Keras model whose `fit` runs many training steps in each compiled call.
 
-    Keras has two kinds of compiled functions, those of one step and those that run as many steps as the variable
-    `steps_per_execution` says when they are called; it makes the first kind while that variable is 1. This class always
-    makes the second kind, and `fit` sets the variable while it runs. So one function serves every number of steps.
+    Where it can, `fit` trains on blocks of batches (see `models.blocks`). Otherwise it runs Keras's own loop with many
+    steps in each call. Keras has two kinds of compiled functions for that, those of one step and those that run as many
+    steps as the variable `steps_per_execution` says when they are called; it makes the first kind while that variable
+    is 1. This class always makes the second kind, and `fit` sets the variable while it runs. So one function serves
+    every number of steps.
     """
 
-    def fit(
-        self, x: Any = None, *args: Any, steps_per_epoch: int | None = None, validation_data: Any = None, **kwargs: Any
-    ) -> Any:
-        """Train as `tf_keras.Model.fit` does, with `STEPS_PER_EXECUTION` steps in each compiled call.
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Train as `tf_keras.Model.fit` does, with many steps in each compiled call.
 
-        A call has one step, as in Keras, if the number of batches is unknown, since data may then end within a call.
-        It has as many steps as `compile` was told, if it was given `steps_per_execution`.
+        Batches come in blocks, and are trained on in one compiled program a block, if they are arrays or a
+        `tf.data.Dataset` of which it is certain how many batches there will be. Each call has as many steps as
+        `compile` was told by `steps_per_execution`, or else up to 256. The program is compiled by XLA as `compile` was
+        told by `jit_compile`, or else if the fit has 8,000 steps or more and no layer is a convolution, which XLA makes
+        slower on a CPU.
+
+        Batches come one by one of other data, and with class weights, eager execution, a distribution strategy, an
+        optimizer of `tf_keras.optimizers.legacy` or a `train_step` of one's own. The random numbers are the same.
 
         Args:
             x: As of `tf_keras.Model.fit`.
             *args: As of `tf_keras.Model.fit`, from `y` on.
-            steps_per_epoch: As of `tf_keras.Model.fit`.
-            validation_data: As of `tf_keras.Model.fit`.
             **kwargs: Further arguments of `tf_keras.Model.fit`.
 
         Returns:
             The history, a `tf_keras.callbacks.History`.
         """
-        compiled = self.get_compile_config()
-        if compiled and isinstance(self.optimizer, tf_keras.optimizers.Optimizer):  # Legacy ones have no `build`.
-            with self.distribute_strategy.scope():
+        given = _ARGUMENTS.bind(self, x, *args, **kwargs).arguments
+        del given["self"]
+        if self.get_compile_config() and isinstance(self.optimizer, tf_keras.optimizers.Optimizer):
+            with self.distribute_strategy.scope():  # Legacy ones have no `build`.
                 self.optimizer.build(self.trainable_variables)  # Otherwise the first step would be traced twice.
-        known = is_number_known(x, steps_per_epoch)
-        known &= validation_data is None or is_number_known(validation_data, kwargs.get("validation_steps"))
-        many = compiled and compiled["steps_per_execution"] is None and known
-        with self._steps_per_call(STEPS_PER_EXECUTION) if many else contextlib.nullcontext():
-            return super().fit(x, *args, steps_per_epoch=steps_per_epoch, validation_data=validation_data, **kwargs)
+        validation = given.get("validation_data")
+        seen_whole = validation is None or is_number_known(validation, given.get("validation_steps"))
+        if self._trains_in_blocks and seen_whole and not given.get("class_weight"):
+            given = split_for_validation(given)
+            if (batches := batches_of(given)) is not None:
+                return self._fit_blocks(batches, given)
+        many = self.get_compile_config() and self.get_compile_config()["steps_per_execution"] is None
+        known = seen_whole and is_number_known(given.get("x"), given.get("steps_per_epoch"))
+        with self._steps_per_call(STEPS_BATCH_BY_BATCH) if many and known else contextlib.nullcontext():
+            return super().fit(**given)
+
+    @property
+    def _trains_in_blocks(self) -> bool:
+        """Whether training steps are those of this class, on one device, and compiled."""
+        return (
+            self.get_compile_config() is not None
+            and isinstance(self.optimizer, tf_keras.optimizers.Optimizer)
+            and isinstance(self.distribute_strategy, _NO_STRATEGY)
+            and not tf.distribute.has_strategy()
+            and not self.run_eagerly
+            and type(self).train_step is ManyStepsModel.train_step
+        )
+
+    def _fit_blocks(self, batches: Batches, given: dict[str, Any]) -> Any:
+        """Train on blocks of batches."""
+        steps = given.get("steps_per_epoch") or batches.steps
+        epochs = given.get("epochs", 1) - given.get("initial_epoch", 0)
+        most = self.get_compile_config()["steps_per_execution"] or STEPS_PER_EXECUTION
+        calls = math.ceil(steps / min(most, self._most_steps(batches)))
+        size = math.ceil(steps / calls)
+        jit_compile = self.jit_compile
+        if jit_compile is None:
+            convolutions = any(hasattr(layer, "dilation_rate") for layer in layers_of(self))
+            jit_compile = steps * epochs >= STEPS_WORTH_XLA and not convolutions
+        training = BlockTraining(self, self._block_programs, size, jit_compile=jit_compile)
+        others = {name: value for name, value in given.items() if name not in _OF_DATA}
+        self.train_function = training  # Which Keras takes then.
+        try:
+            with self._steps_per_call(size):
+                return super().fit(batches.blocks(steps, size), steps_per_epoch=steps, **others)
+        finally:
+            self.train_function = training.batch_by_batch
+
+    def _most_steps(self, batches: Batches) -> int:
+        """The most batches whose data and random numbers a block may hold."""
+        of_layers = [math.prod(x.output_shape[1:]) for x in layers_of(self) if isinstance(x, Stochastic)]
+        numbers = batches.numbers + batches.batch_size * sum(of_layers) + self.count_params()
+        return max(1, BLOCK_NUMBERS // numbers)
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile the model, as `tf_keras.Model.compile`.
+
+        Args:
+            *args: As of `tf_keras.Model.compile`.
+            **kwargs: Further arguments of `tf_keras.Model.compile`.
+        """
+        super().compile(*args, **kwargs)
+        self._forget_programs()
+
+    @tf.__internal__.tracking.no_automatic_dependency_tracking
+    def _forget_programs(self) -> None:
+        self._block_programs: dict[bool, BlockProgram] = {}
 
     def train_step(self, data: Any) -> Any:
         """Train on one batch, as `tf_keras.Model.train_step`, and free the step's graph with the model.
@@ -73,8 +152,15 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """Run one training step, as `tf_keras.Model.train_on_batch`, also in a callback of `fit`."""
+        training = self.train_function
         with self._steps_per_call(1):
-            return super().train_on_batch(*args, **kwargs)
+            if not isinstance(training, BlockTraining):
+                return super().train_on_batch(*args, **kwargs)
+            self.train_function = training.batch_by_batch
+            try:
+                return super().train_on_batch(*args, **kwargs)
+            finally:
+                training.batch_by_batch, self.train_function = self.train_function, training
 
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate one batch, as `tf_keras.Model.test_on_batch`, also in a callback of `fit`."""
@@ -92,7 +178,7 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         Args:
             force: Whether to make it again if there is one.
         """
-        with self._steps_per_call(STEPS_PER_EXECUTION):
+        with self._steps_per_call(STEPS_BATCH_BY_BATCH):
             return super().make_train_function(force)
 
     def make_test_function(self, force: bool = False) -> Any:
@@ -101,7 +187,7 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         Args:
             force: Whether to make it again if there is one.
         """
-        with self._steps_per_call(STEPS_PER_EXECUTION):
+        with self._steps_per_call(STEPS_BATCH_BY_BATCH):
             return super().make_test_function(force)
 
     def make_predict_function(self, force: bool = False) -> Any:
@@ -110,7 +196,7 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         Args:
             force: Whether to make it again if there is one.
         """
-        with self._steps_per_call(STEPS_PER_EXECUTION):
+        with self._steps_per_call(STEPS_BATCH_BY_BATCH):
             return super().make_predict_function(force)
 
     @contextlib.contextmanager

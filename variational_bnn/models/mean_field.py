@@ -15,6 +15,7 @@ import numpy as np
 
 from variational_bnn.base.checks import is_positive, require, require_count
 from variational_bnn.models.backend import tf, tf_keras, tfd, tfp
+from variational_bnn.models.random_numbers import RandomNumbers, Shape
 from variational_bnn.models.stochastic import Variational, positive_scale, softplus_inverse
 
 NUM_EXAMPLES = """\
@@ -147,7 +148,7 @@ class MeanField(Variational):
         """Draw the outputs of a batch, and add the KL to the loss."""
         inputs = tf.convert_to_tensor(inputs, self.compute_dtype)
         weights = self.posterior()
-        outputs = self.draw(inputs, weights, self.next_seed(inputs))
+        outputs = self.draw(inputs, weights, self.random(inputs))
         self.add_kl(self._kl(weights) / self.num_examples)
         return self.activation(outputs)
 
@@ -173,7 +174,7 @@ class MeanField(Variational):
         """
 
     @abc.abstractmethod
-    def sign_shape(self, inputs: tf.Tensor) -> tuple[tf.Tensor, int]:
+    def sign_shape(self, inputs: tf.Tensor) -> tuple[Shape, int]:
         """Shape of what has random signs of its own in Flipout, and how many signs that is on the side of the inputs.
 
         Args:
@@ -181,13 +182,13 @@ class MeanField(Variational):
         """
 
     @abc.abstractmethod
-    def draw(self, inputs: tf.Tensor, weights: tfd.Distribution, seed: tf.Tensor) -> tf.Tensor:
+    def draw(self, inputs: tf.Tensor, weights: tfd.Distribution, random: RandomNumbers) -> tf.Tensor:
         """Draw the outputs of a batch before the activation.
 
         Args:
             inputs: Inputs of the batch; those of a dense layer with the constant input of its biases.
             weights: The posterior, as from `posterior()`.
-            seed: Stateless seed `[2]`.
+            random: The random numbers of the call.
         """
 
 

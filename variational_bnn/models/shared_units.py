@@ -6,7 +6,8 @@ from typing import Any
 
 from variational_bnn.base.checks import is_positive, require, require_count
 from variational_bnn.models.backend import full_precision, register, tf, tf_keras, tfd
-from variational_bnn.models.stochastic import Variational, positive_scale, softplus_inverse, standard_normal
+from variational_bnn.models.random_numbers import sizes_of
+from variational_bnn.models.stochastic import Variational, positive_scale, softplus_inverse
 
 
 @register
@@ -102,8 +103,8 @@ class SharedUnits(Variational):
         self.add_kl(self.units_kl() / self.num_examples)
         q = self.posterior().distribution
         within_row = [1] * (len(inputs.shape) - 2)  # All elements of a row have the same factors.
-        shape = [tf.shape(inputs)[0], *within_row, inputs.shape[-1]]
-        noise = standard_normal(shape, self.next_seed(inputs), inputs.dtype)
+        shape = [sizes_of(inputs)[0], *within_row, inputs.shape[-1]]
+        noise = self.random(inputs).normal(shape, inputs.dtype)
         return inputs * (q.loc + q.scale * noise)
 
     def settings(self) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from variational_bnn.base.checks import require_kl_weight
 from variational_bnn.models.backend import tf, tf_keras
+from variational_bnn.models.random_numbers import RandomNumbers, drawn_ahead
 
 SCALE_FLOOR = 1e-5
 """Lower bound of every trained posterior standard deviation, so that no KL and no gradient is infinite."""
@@ -22,11 +23,6 @@ def softplus_inverse(scale: float) -> float:
 def positive_scale(raw: tf.Tensor) -> tf.Tensor:
     """The standard deviation of a posterior, `SCALE_FLOOR + softplus(raw)`, elementwise."""
     return SCALE_FLOOR + tf.nn.softplus(raw)
-
-
-def standard_normal(shape: Any, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Independent N(0, 1) values of a shape, as a function of the stateless seed `[2]` alone."""
-    return tf.random.stateless_normal(shape, seed, dtype=dtype)
 
 
 class Stochastic(tf_keras.layers.Layer, abc.ABC):
@@ -63,19 +59,20 @@ class Stochastic(tf_keras.layers.Layer, abc.ABC):
         )
         super().build(input_shape)
 
-    def next_seed(self, inputs: tf.Tensor) -> tf.Tensor:
-        """Count a draw and return its stateless seed `[2]`, which no other draw of this layer has.
+    def random(self, inputs: tf.Tensor) -> RandomNumbers:
+        """Count a draw, and return its random numbers, which no other draw of this layer has.
 
         Args:
             inputs: The inputs of the call. Only when they have been computed is the draw counted, so a step that fails
                 because data has ended leaves the counter as it was.
         """
+        if (ahead := drawn_ahead(self)) is not None:
+            return ahead
         with tf.control_dependencies([inputs]):
-            seed = tf.stack([tf.constant(self.noise_seed, tf.int64), self.draws.assign_add(1)])
+            call = self.draws.assign_add(1)
         replica = tf.distribute.get_replica_context()
-        if replica is not None and replica.num_replicas_in_sync > 1:
-            seed = tf.random.experimental.stateless_fold_in(seed, replica.replica_id_in_sync_group)
-        return seed
+        shared = replica is None or replica.num_replicas_in_sync == 1
+        return RandomNumbers(self.noise_seed, call, 0 if shared else replica.replica_id_in_sync_group)
 
     def settings(self) -> dict[str, Any]:
         """Plain values of the arguments that belong to this class and its subclasses."""

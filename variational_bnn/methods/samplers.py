@@ -1,0 +1,134 @@
+"""Several Markov chains at once, on threads: compiled calls let go of the interpreter's lock.
+
+Each chain is advanced by itself, a few steps a call, with random numbers of its own. So the draws are the same however
+many threads there are, and no chain waits for another but where they adapt together.
+"""
+
+from __future__ import annotations
+
+import abc
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import NamedTuple
+
+import numpy as np
+
+from variational_bnn.base.checks import Array, Float32Array
+from variational_bnn.base.progress import report
+
+WINDOW = 100
+"""Steps of the warm-up after which a sampler adapts, from the states of all chains."""
+
+NUMBERS = 2**22
+"""Random numbers that are drawn for a call, at most, where one step does not take more."""
+
+State = tuple[Array, ...]
+"""Where a chain is, and what its sampler has adapted."""
+
+
+class Steps(NamedTuple):
+    """What came of steps of one chain, or of C chains, with an axis for them after that of the steps.
+
+    Attributes:
+        z: States `[steps, C, P]`, in the order of the steps.
+        log_density: `[steps, C]`, of the posterior, up to a constant.
+        acceptance: Mean acceptance probability in each step `[steps, C]`; NaN of samplers that accept all.
+        step_sizes: Step size of each step `[steps, C]`.
+    """
+
+    z: Float32Array
+    log_density: Float32Array
+    acceptance: Float32Array
+    step_sizes: Float32Array
+
+
+class Sampler(abc.ABC):
+    """How chains are advanced and adapted.
+
+    Attributes:
+        steps: Steps of a call, a divisor of `WINDOW`.
+    """
+
+    steps: int
+
+    @abc.abstractmethod
+    def start(self) -> list[State]:
+        """The state of each chain before the first step."""
+
+    @abc.abstractmethod
+    def advance(self, state: State, rng: np.random.Generator) -> tuple[State, Steps]:
+        """Make the steps of a call of one chain. It is called on any thread, and changes nothing but the generator."""
+
+    def adapt(self, states: list[State], windows: Sequence[Steps], *, last: bool) -> list[State]:
+        """The states with which the chains go on after a window of the warm-up, by default the same.
+
+        Args:
+            states: State of each chain at the end of the window.
+            windows: Steps of all chains in each window so far.
+            last: Whether it is the last one of the warm-up.
+        """
+        return states
+
+
+def num_windows(steps: int) -> int:
+    """Windows of the warm-up that hold so many steps."""
+    return -(-steps // WINDOW)
+
+
+def steps_of_a_call(numbers: int) -> int:
+    """Steps of a call, where each takes so many random numbers."""
+    return next((steps for steps in (25, 5) if steps * numbers <= NUMBERS), 1)
+
+
+def available_threads() -> int:
+    """Cores that this process may use, or fewer if `OMP_NUM_THREADS` says so."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores
+
+
+def run(sampler: Sampler, *, warmup: int, draws: int, seed: int, threads: int | None = None) -> Iterator[Steps]:
+    """Run the chains: the windows of the warm-up, and then all draws.
+
+    Args:
+        sampler: The sampler, of one posterior.
+        warmup: Steps of the warm-up, rounded up to whole windows.
+        draws: Steps after it.
+        seed: Seed of the random numbers; the draws are the same whatever the number of threads.
+        threads: Threads on which chains are advanced; by default as many as there are cores.
+    """
+    states, windows = sampler.start(), num_windows(warmup)
+    lengths = [WINDOW] * windows + [draws]
+    calls = [-(-length // sampler.steps) for length in lengths]
+    total, first, made = sum(calls) * len(states), 0, []
+    pool = ThreadPoolExecutor(min(len(states), threads or available_threads()), "chains")
+
+    def advance(chain: int, number: int) -> tuple[State, Steps]:
+        bits = np.random.Philox(np.random.SeedSequence((seed, chain, number)))
+        return sampler.advance(states[chain], np.random.Generator(bits))
+
+    try:
+        for stage, length in enumerate(lengths):
+            parts: list[list[Steps]] = [[] for _ in states]
+            pending: dict[Future[tuple[State, Steps]], int] = {
+                pool.submit(advance, chain, first): chain for chain in range(len(states))
+            }
+            while pending:
+                for future in wait(pending, return_when=FIRST_COMPLETED).done:
+                    chain = pending.pop(future)
+                    states[chain], steps = future.result()
+                    parts[chain].append(steps)
+                    if len(parts[chain]) < calls[stage]:
+                        pending[pool.submit(advance, chain, first + len(parts[chain]))] = chain
+                    done = first * len(states) + sum(map(len, parts))
+                    report(sampler.steps * done, sampler.steps * total, "steps of all chains")
+            first += calls[stage]
+            by_chain = [Steps(*map(np.concatenate, zip(*chain, strict=True))) for chain in parts]
+            window = Steps(*(np.stack(values, axis=1)[:length] for values in zip(*by_chain, strict=True)))
+            yield window
+            if stage < windows:
+                made.append(window)
+                states = sampler.adapt(states, made, last=stage == windows - 1)
+    finally:
+        pool.shutdown(cancel_futures=True)

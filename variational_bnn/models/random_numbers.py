@@ -1,0 +1,178 @@
+"""The random numbers of stochastic layers: each is a function of a layer's seed, the number of the call and its place.
+
+So a training step draws the same numbers whether they are drawn in the step or for many steps at once before it. All
+come from random words of 32 bits, made by the counter-based generator Philox 4x32-10 (Salmon et al. 2011, Parallel
+Random Numbers: As Easy as 1, 2, 3), which is named since XLA would take a slow one otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+from variational_bnn.models.backend import tf
+
+PHILOX = 1
+"""The number of the generator among TensorFlow's raw operations."""
+
+BITS = 32
+
+Shape = Sequence[Any]
+"""Sizes, whole numbers or scalar tensors."""
+
+
+def sizes_of(values: tf.Tensor) -> list[Any]:
+    """The shape of a tensor: whole numbers, and scalar tensors where they are not known while it is traced."""
+    return [tf.shape(values)[axis] if size is None else size for axis, size in enumerate(values.shape)]
+
+
+def random_words(seed: int, first: tf.Tensor, stream: tf.Tensor, calls: Any, count: tf.Tensor) -> tf.Tensor:
+    """Random words `[calls, count]` of 32 bits, as int32, of successive calls; `count` is a multiple of four.
+
+    Args:
+        seed: Of the layer.
+        first: Number of the first call, a scalar of int64.
+        stream: What tells these words from others of the same calls, a scalar of int64. It depends on `count`.
+        calls: How many calls.
+        count: Words of each call.
+    """
+    # The generator makes four words for each value of its counter of twice 64 bits.
+    counter = tf.stack([first * tf.cast(count // 4, tf.int64), stream])
+    return tf.raw_ops.StatelessRandomUniformFullIntV2(
+        shape=tf.stack([calls, count]),
+        key=tf.constant([seed % 2**64], tf.uint64),
+        counter=tf.bitcast(counter, tf.uint64),
+        alg=PHILOX,
+        dtype=tf.int32,
+    )
+
+
+def _uniform(words: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Uniform values in (0, 1): the middles of 2^24 intervals."""
+    high = tf.bitwise.right_shift(tf.bitcast(words, tf.uint32), tf.constant(8, tf.uint32))
+    return (tf.cast(tf.bitcast(high, tf.int32), dtype) + 0.5) / 2**24
+
+
+def _normals(words: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """As many N(0, 1) values as words, along the last axis (Box & Muller 1958)."""
+    first, second = tf.split(words, 2, axis=-1)
+    radius = tf.sqrt(-2 * tf.math.log(_uniform(first, dtype)))
+    angle = 2 * math.pi * _uniform(second, dtype)
+    return tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], -1)
+
+
+def _signs(words: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """32 signs, 1 or -1, of each word, along the last axis."""
+    bits = tf.bitwise.bitwise_and(tf.bitwise.right_shift(words[..., None], tf.range(BITS)), 1)
+    return tf.cast(tf.reshape(2 * bits - 1, tf.concat([tf.shape(words)[:-1], [BITS * tf.shape(words)[-1]]], 0)), dtype)
+
+
+@dataclass(frozen=True)
+class Law:
+    """A distribution of random numbers.
+
+    Attributes:
+        of_words: `(words [..., n], dtype) -> values [..., n * per_word]`.
+        per_word: Values that a word gives.
+    """
+
+    of_words: Callable[[tf.Tensor, tf.DType], tf.Tensor]
+    per_word: int
+
+
+NORMAL, SIGNS = Law(_normals, 1), Law(_signs, BITS)
+
+
+class RandomNumbers:
+    """The random numbers of one call of a layer.
+
+    Args:
+        seed: Of the layer.
+        call: Number of the call, a scalar of int64.
+        replica: Number of the replica of a distributed model.
+    """
+
+    def __init__(self, seed: int, call: Any, replica: Any = 0) -> None:
+        self._seed, self._call, self._replica = seed, tf.cast(call, tf.int64), tf.cast(replica, tf.int64)
+        self._draws = 0
+
+    def normal(self, shape: Shape, dtype: tf.DType) -> tf.Tensor:
+        """Independent N(0, 1) values of a shape."""
+        return self._next(NORMAL, shape, dtype)
+
+    def signs(self, shape: Shape, dtype: tf.DType) -> tf.Tensor:
+        """Independent values of a shape that are 1 or -1, each with probability 1/2."""
+        return self._next(SIGNS, shape, dtype)
+
+    def _next(self, law: Law, shape: Shape, dtype: tf.DType) -> tf.Tensor:
+        self._draws += 1
+        return self._drawn(law, self._draws, shape, dtype)
+
+    def _drawn(self, law: Law, number: int, shape: Shape, dtype: tf.DType) -> tf.Tensor:
+        """The values of the draw of this number within the call."""
+        return _values(law, self._words(law, number, shape, 1)[0], shape, dtype)
+
+    def _words(self, law: Law, number: int, shape: Shape, calls: Any) -> tf.Tensor:
+        """The words `[calls, n]` of the draws of this number in this call and in those that follow it."""
+        count = -(-math.prod(shape) // (4 * law.per_word)) * 4
+        # No two draws of a layer have the same stream and counter: draws of one stream have words of one number.
+        stream = (tf.cast(count, tf.int64) * 2**8 + number) * 2**16 + self._replica
+        return random_words(self._seed, self._call, stream, calls, count)
+
+
+def _values(law: Law, words: tf.Tensor, shape: Shape, dtype: tf.DType) -> tf.Tensor:
+    """Values `[..., *shape]` of words `[..., n]`."""
+    precision = dtype if dtype in (tf.float32, tf.float64) else tf.float32
+    values = law.of_words(words, precision)[..., : math.prod(shape)]
+    return tf.cast(tf.reshape(values, [*sizes_of(words)[:-1], *shape]), dtype)
+
+
+class DrawnAhead(RandomNumbers):
+    """The random numbers of one call among many, all of which were drawn before.
+
+    Args:
+        seed: Of the layer.
+        first: Number of the first of the calls.
+        calls: How many calls there are.
+        graphs: The graph in which the words of all are drawn, and the one within it that makes numbers of them.
+        step: Number of this call among them, a scalar tensor of a graph within these.
+    """
+
+    def __init__(self, seed: int, first: tf.Tensor, calls: Any, graphs: tuple[Any, Any], step: tf.Tensor) -> None:
+        self._of_words, self._of_numbers = graphs
+        with self._of_words.as_default():
+            super().__init__(seed, first)
+        self._calls, self._step = calls, step
+
+    def _drawn(self, law: Law, number: int, shape: Shape, dtype: tf.DType) -> tf.Tensor:
+        with self._of_words.as_default():
+            words = self._words(law, number, shape, self._calls)
+        with self._of_numbers.as_default():
+            values = _values(law, words, shape, dtype)
+        return values[self._step]
+
+
+Source = Callable[[Any], RandomNumbers | None]
+"""`(layer) -> random numbers` of its next call; None if the layer is to draw them itself."""
+
+_source: ContextVar[Source | None] = ContextVar("source", default=None)
+
+
+def drawn_ahead(layer: Any) -> RandomNumbers | None:
+    """The random numbers of a layer's next call, if they were drawn ahead."""
+    source = _source.get()
+    return None if source is None else source(layer)
+
+
+@contextmanager
+def drawing_from(source: Source) -> Iterator[None]:
+    """Within the context, layers take their random numbers from a source."""
+    token = _source.set(source)
+    try:
+        yield
+    finally:
+        _source.reset(token)
