@@ -4,7 +4,7 @@ One size of a network, a dataset or a prediction grows at a time, the others sta
 128, and 200 draws at 400 points. Each point is measured in a process of its own:
 
 - the seconds of an epoch of `fit` (`fit_together` where seeds grow) after compilation, and of a call of `predict`
-- how many seconds the first call took more than that: it traces and compiles
+- how many seconds all calls together took beyond that: they trace and compile
 - the peak of memory above what the process had before the first call
 
 An exponent is the slope of log seconds, or log memory, against log size, by least squares over the upper decade of
@@ -87,10 +87,11 @@ def measured(work: Work) -> dict[str, float]:
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # The peak is from here on.
     at_rest = memory("VmRSS")
     start = time.perf_counter()
-    each = call(1)
-    first = time.perf_counter() - start
-    each = call(int(np.clip(SECONDS / each, 4, MOST_CALLS)))
-    return {"seconds": each, "compiling": max(first - each, 0.0), "mib": memory("VmHWM") - at_rest}
+    few = 4
+    calls = int(np.clip(SECONDS / call(few), few, MOST_CALLS))
+    each = call(calls)
+    beyond = time.perf_counter() - start - each * (few + calls)
+    return {"seconds": each, "compiling": max(beyond, 0.0), "mib": memory("VmHWM") - at_rest}
 
 
 def fitting(work: Work) -> Callable[[int], float]:

@@ -126,7 +126,9 @@ def cells(row: Row) -> dict[str, Any]:
 
 
 def shown(value: float, unit: str) -> str:
-    """A number with three digits and a prefix of its unit."""
+    """A number with three digits, of seconds with a prefix."""
+    if not unit.startswith("s"):
+        return f"{value:.3g} {unit}"
     power, prefix = next(((p, s) for p, s in ((0, ""), (-3, "m"), (-6, "µ")) if value >= 10.0**p), (-9, "n"))
     return f"{value / 10.0**power:.3g} {prefix}{unit}"
 

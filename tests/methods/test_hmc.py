@@ -122,7 +122,7 @@ def _by_quadrature(noise: float = 0.3, prior_scale: float = 1.0) -> tuple[Array,
 def _fit_of_the_curve(name: str) -> Any:
     settings: dict[str, Any] = {"standardise": False}
     samplers = {
-        "hmc": vbnn.HMC(draws=1500, **settings),
+        "hmc": vbnn.HMC(draws=3000, **settings),
         "metropolis": vbnn.Metropolis(chains=32, thinning=15, warmup=500, draws=500, **settings),
         "sgld": vbnn.SGLD(chains=32, thinning=30, warmup=300, draws=500, steps=1000, **settings),
         "prior": vbnn.Prior(**settings),

@@ -11,7 +11,7 @@ from variational_bnn.datasets import Images
 from variational_bnn.methods.problem import require_finite
 from variational_bnn.methods.progress import report_epochs
 from variational_bnn.models.backend import tf_keras
-from variational_bnn.models.batches import shuffled_batches
+from variational_bnn.models.batches import ShuffledBatches
 from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
 from variational_bnn.models.builders.autoencoders import POINT, build_autoencoder, build_variational_autoencoder
 from variational_bnn.models.builders.weights import ESTIMATORS
@@ -87,7 +87,7 @@ class Autoencoder:
         x, epochs = images.x_train, self.for_images(len(images.x_train)).epochs
         model = build(network, len(x), weights=self.weights, decoder_weights=self.decoder_weights, seed=seed)
         model.compile(tf_keras.optimizers.Adam(self.learning_rate), loss=negative_log_likelihood)
-        batches = shuffled_batches((x, x), self.batch_size, seed)
+        batches = ShuffledBatches((x, x), self.batch_size, seed)
         callback = report_epochs(epochs or 1)
         steps = {"epochs": epochs, "steps_per_epoch": math.ceil(len(x) / self.batch_size)}
         history = model.fit(batches, **steps, callbacks=[callback], verbose=0).history

@@ -14,7 +14,7 @@ from variational_bnn.base.checks import Array, Float32Array
 from variational_bnn.methods.chains import ChainMethod, log_posterior
 from variational_bnn.methods.nuts import MAX_TREE_DEPTH, point_at, transition
 from variational_bnn.methods.problem import ModelPosterior, Problem
-from variational_bnn.methods.samplers import Sampler, State, Steps, steps_of_a_call
+from variational_bnn.methods.samplers import Sampler, State, Steps, make_steps, steps_of_a_call
 from variational_bnn.models.backend import tf
 from variational_bnn.models.weight_space import WeightSpace
 
@@ -151,10 +151,9 @@ def _compiled(network: Network) -> Any:
         y: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
         log_density = log_posterior(space, x, y)
-        steps = momenta.shape[0]
-        kept = [tf.TensorArray(tf.float32, steps, element_shape=shape) for shape in (z.shape, [], [], [])]
 
-        def step(number: tf.Tensor, point: Any, step_size: tf.Tensor, kept: list[tf.TensorArray]) -> tuple[Any, ...]:
+        def step(number: tf.Tensor, state: tuple[Any, ...]) -> tuple[Any, ...]:
+            point, step_size = state
             current = tf.exp(tf.where(adapting, step_size[0], step_size[1]))
             made = transition(
                 log_density,
@@ -164,15 +163,12 @@ def _compiled(network: Network) -> Any:
                 momentum=momenta[number],
                 uniforms=uniforms[number],
             )
-            values = made.point.z, made.point.log_density, made.acceptance, current
-            kept = [array.write(number, value) for array, value in zip(kept, values, strict=True)]
             step_size = tf.where(adapting, _averaged(step_size, made.acceptance), step_size)
-            return number + 1, made.point, step_size, kept
+            return (made.point, step_size), (made.point.z, made.point.log_density, made.acceptance, current)
 
-        _, point, step_size, kept = tf.while_loop(
-            lambda number, *_: number < steps, step, (tf.constant(0), point_at(log_density, z), step_size, kept)
-        )
-        return point.z, step_size, *(array.stack() for array in kept)
+        start, shapes = (point_at(log_density, z), step_size), (z.shape, (), (), ())
+        (point, step_size), *kept = make_steps(step, start, momenta.shape[0], shapes)
+        return point.z, step_size, *kept
 
     return advance
 

@@ -14,7 +14,7 @@ from variational_bnn.base import Dataset, Network
 from variational_bnn.base.checks import Float32Array, require_count
 from variational_bnn.methods.chains import ChainMethod, log_posterior
 from variational_bnn.methods.problem import ModelPosterior, Problem
-from variational_bnn.methods.samplers import Sampler, State, Steps, steps_of_a_call
+from variational_bnn.methods.samplers import Sampler, State, Steps, make_steps, steps_of_a_call
 from variational_bnn.models.backend import tf
 from variational_bnn.models.weight_space import WeightSpace
 
@@ -96,8 +96,8 @@ class _RandomWalk(Sampler):
         """Make `thinning` proposals a step."""
         _, scale = state
         made = self._advance(*map(tf.constant, (*state, *self._noise(rng))), *self._rows)
-        z, *steps = (value.numpy() for value in made)
-        return (z, scale), Steps(*steps, np.full(self.steps, scale))
+        end, z, density, acceptance = (value.numpy() for value in made)
+        return (end, scale), Steps(z, density, acceptance, np.full(self.steps, scale))
 
     def adapt(self, states: list[State], windows: Sequence[Steps], *, last: bool) -> list[State]:
         """The scale, from the acceptance of all chains."""
@@ -120,32 +120,23 @@ def _compiled(network: Network) -> Any:
     ) -> tuple[tf.Tensor, ...]:
         log_density = log_posterior(space, x, y)
         steps, thinning = uniforms.shape
-        kept = [tf.TensorArray(tf.float32, steps, element_shape=shape) for shape in (z.shape, [], [])]
 
-        def propose(
-            step: tf.Tensor, number: tf.Tensor, z: tf.Tensor, density: tf.Tensor, acceptance: tf.Tensor
-        ) -> tuple[tf.Tensor, ...]:
-            proposed = z + scale * moves[step, number]
-            proposed_density = log_density(proposed)
-            ratio = tf.exp(tf.minimum(proposed_density - density, 0.0))
-            ratio = tf.where(tf.math.is_nan(ratio), 0.0, ratio)
-            taken = uniforms[step, number] < ratio
-            z, density = tf.where(taken, proposed, z), tf.where(taken, proposed_density, density)
-            return step, number + 1, z, density, acceptance + ratio / thinning
+        def step(number: tf.Tensor, state: tuple[Any, ...]) -> tuple[Any, ...]:
+            def propose(i: tf.Tensor, z: tf.Tensor, density: tf.Tensor, acceptance: tf.Tensor) -> tuple[Any, ...]:
+                proposed = z + scale * moves[number, i]
+                proposed_density = log_density(proposed)
+                ratio = tf.exp(tf.minimum(proposed_density - density, 0.0))
+                ratio = tf.where(tf.math.is_nan(ratio), 0.0, ratio)
+                taken = uniforms[number, i] < ratio
+                z, density = tf.where(taken, proposed, z), tf.where(taken, proposed_density, density)
+                return i + 1, z, density, acceptance + ratio / thinning
 
-        def make_step(step: tf.Tensor, z: tf.Tensor, density: tf.Tensor, kept: list[tf.TensorArray]) -> tuple[Any, ...]:
-            _, _, *values = tf.while_loop(
-                lambda _, number, *__: number < thinning,
-                propose,
-                (step, tf.constant(0), z, density, tf.constant(0.0)),
-            )
-            kept = [array.write(step, value) for array, value in zip(kept, values, strict=True)]
-            return step + 1, *values[:2], kept
+            start = tf.constant(0), *state, tf.constant(0.0)
+            _, *kept = tf.while_loop(lambda i, *_: i < thinning, propose, start)
+            return tuple(kept[:2]), kept
 
-        _, z, _, kept = tf.while_loop(
-            lambda step, *_: step < steps, make_step, (tf.constant(0), z, log_density(z), kept)
-        )
-        return z, *(array.stack() for array in kept)
+        (z, _), *kept = make_steps(step, (z, log_density(z)), steps, (z.shape, (), ()))
+        return z, *kept
 
     return advance
 

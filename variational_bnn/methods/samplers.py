@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import abc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from variational_bnn.base.checks import Array, Float32Array
+from variational_bnn.base.checks import Float32Array
 from variational_bnn.base.progress import report
+from variational_bnn.models.backend import tf
 
 WINDOW = 100
 """Steps of the warm-up after which a sampler adapts, from the states of all chains."""
@@ -23,8 +24,8 @@ WINDOW = 100
 NUMBERS = 2**22
 """Random numbers that are drawn for a call, at most, where one step does not take more."""
 
-State = tuple[Array, ...]
-"""Where a chain is, and what its sampler has adapted."""
+State = tuple[Any, ...]
+"""Where a chain is, z `[P]`, and what its sampler has adapted: arrays."""
 
 
 class Steps(NamedTuple):
@@ -86,6 +87,30 @@ def available_threads() -> int:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores
+
+
+def make_steps(
+    step: Callable[[tf.Tensor, Any], tuple[Any, Sequence[tf.Tensor]]], start: Any, count: int, shapes: Sequence[Any]
+) -> tuple[Any, ...]:
+    """Make steps in a loop of a compiled function.
+
+    Args:
+        step: From the number of a step and the state before it to the state after it, and what is kept of it.
+        start: State before the first.
+        count: How many steps.
+        shapes: Shapes of what is kept of a step.
+
+    Returns:
+        The state after the last step, and what was kept of all of them.
+    """
+    arrays = [tf.TensorArray(tf.float32, count, element_shape=shape) for shape in shapes]
+
+    def body(number: tf.Tensor, state: Any, arrays: list[tf.TensorArray]) -> tuple[Any, ...]:
+        state, kept = step(number, state)
+        return number + 1, state, [array.write(number, value) for array, value in zip(arrays, kept, strict=True)]
+
+    _, state, arrays = tf.while_loop(lambda number, *_: number < count, body, (tf.constant(0), start, arrays))
+    return state, *(array.stack() for array in arrays)
 
 
 def run(sampler: Sampler, *, warmup: int, draws: int, seed: int, threads: int | None = None) -> Iterator[Steps]:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from variational_bnn.base import Dataset, FitError, Network
-from variational_bnn.base.checks import Array, Float32Array, require_count
+from variational_bnn.base.checks import Float32Array, require_count
 from variational_bnn.methods.chains import ChainMethod, log_posterior
 from variational_bnn.methods.optimisation import log_posterior_of_rows, optimise
 from variational_bnn.methods.problem import ModelPosterior, Problem
-from variational_bnn.methods.samplers import WINDOW, Sampler, State, Steps, num_windows, steps_of_a_call
+from variational_bnn.methods.samplers import WINDOW, Sampler, State, Steps, make_steps, num_windows, steps_of_a_call
 from variational_bnn.methods.training import GradientMethod
 from variational_bnn.models.backend import tf
 from variational_bnn.models.weight_space import WeightSpace
@@ -121,7 +122,7 @@ class _Langevin(Sampler):
             raise FitError("diverged: the log density of a chain became infinite or NaN")
         return (z, time), Steps(*steps)
 
-    def _noise(self, rng: np.random.Generator) -> tuple[Float32Array, Array]:
+    def _noise(self, rng: np.random.Generator) -> tuple[Float32Array, npt.NDArray[np.int32]]:
         """Noise of each step, and the rows of its batch, with replacement; no rows where a batch can hold all."""
         each = self.steps, self._settings.thinning
         batch = 0 if self._num_examples <= self._settings.batch_size else self._settings.batch_size
@@ -146,25 +147,22 @@ def _compiled(network: Network) -> Any:
         y: tf.Tensor,
     ) -> tuple[tf.Tensor, ...]:
         steps, thinning, batch_size = batches.shape
-        kept = [tf.TensorArray(tf.float32, steps, element_shape=shape) for shape in (z.shape, [], [], [])]
 
-        def move(step: tf.Tensor, number: tf.Tensor, time: tf.Tensor, z: tf.Tensor) -> tuple[tf.Tensor, ...]:
-            rows = batches[step, number] if batch_size else None
-            with tf.GradientTape() as tape:
-                tape.watch(z)
-                density = sum(log_posterior_of_rows(space, z, x, y, rows))
-            size = step_size(time, first, length)
-            z += size / 2 * tape.gradient(density, z) + tf.sqrt(size) * moves[step, number]
-            return step, number + 1, time + 1, z
+        def step(number: tf.Tensor, state: tuple[Any, ...]) -> tuple[Any, ...]:
+            def move(i: tf.Tensor, z: tf.Tensor, time: tf.Tensor) -> tuple[Any, ...]:
+                rows = batches[number, i] if batch_size else None
+                with tf.GradientTape() as tape:
+                    tape.watch(z)
+                    density = sum(log_posterior_of_rows(space, z, x, y, rows))
+                size = step_size(time, first, length)
+                return i + 1, z + size / 2 * tape.gradient(density, z) + tf.sqrt(size) * moves[number, i], time + 1
 
-        def make_step(step: tf.Tensor, time: tf.Tensor, z: tf.Tensor, kept: list[tf.TensorArray]) -> tuple[Any, ...]:
-            *_, time, z = tf.while_loop(lambda _, number, *__: number < thinning, move, (step, tf.constant(0), time, z))
-            values = z, log_posterior(space, x, y)(z), tf.constant(np.nan), step_size(time - 1, first, length)
-            kept = [array.write(step, value) for array, value in zip(kept, values, strict=True)]
-            return step + 1, time, z, kept
+            _, z, time = tf.while_loop(lambda i, *_: i < thinning, move, (tf.constant(0), *state))
+            density = log_posterior(space, x, y)(z)
+            return (z, time), (z, density, tf.constant(np.nan), step_size(time - 1, first, length))
 
-        _, time, z, kept = tf.while_loop(lambda step, *_: step < steps, make_step, (tf.constant(0), time, z, kept))
-        return z, time, *(array.stack() for array in kept)
+        (z, time), *kept = make_steps(step, (z, time), steps, (z.shape, (), (), ()))
+        return z, time, *kept
 
     return advance
 

@@ -10,7 +10,7 @@ from variational_bnn.base.checks import is_positive, require, require_count, req
 from variational_bnn.methods.problem import ModelPosterior, NetworkMethod, require_finite
 from variational_bnn.methods.progress import report_steps
 from variational_bnn.models.backend import tf_keras
-from variational_bnn.models.batches import shuffled_batches
+from variational_bnn.models.batches import ShuffledBatches
 from variational_bnn.models.losses import negative_log_likelihood
 
 STEPS_PER_EXECUTION = 250
@@ -72,7 +72,7 @@ class GradientMethod(NetworkMethod):
             loss=negative_log_likelihood,
             steps_per_execution=min(STEPS_PER_EXECUTION, self.steps),
         )
-        batches = shuffled_batches((problem.x, problem.y), self.batch_size, seed)
+        batches = ShuffledBatches((problem.x, problem.y), self.batch_size, seed)
         callbacks = [report_steps(self.steps)]
         history = model.fit(batches, steps_per_epoch=self.steps, callbacks=callbacks, verbose=0).history
         require_finite(history["loss"][-1])

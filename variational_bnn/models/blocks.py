@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from variational_bnn.models.backend import layers_of, tf
 from variational_bnn.models.batches import Structure, part_of
-from variational_bnn.models.random_numbers import DrawnAhead, RandomNumbers, drawing_from
+from variational_bnn.models.random_numbers import DrawnAhead, RandomNumbers, Source, drawing_from
 from variational_bnn.models.stochastic import Stochastic
 
 Logs = dict[str, tf.Tensor]
@@ -49,14 +49,14 @@ class BlockProgram:
         model: Any = self._model()
         layers = [layer for layer in layers_of(model) if isinstance(layer, Stochastic)] if self._ahead else []
         steps, outer = tf.shape(tf.nest.flatten(batches)[0])[0], tf.compat.v1.get_default_graph()
-        calls = {layer: layer.draws + 1 for layer in layers}
+        first = {layer: [RandomNumbers(layer.noise_seed, layer.draws + 1)] for layer in layers}
 
         @tf.function(jit_compile=self._jit_compile, autograph=False)
         def loop(batches: Structure, start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
             graphs = outer, tf.compat.v1.get_default_graph()
 
             def step(number: tf.Tensor) -> tf.Tensor:
-                with drawing_from(_each_once(calls, steps, graphs, number - start)):
+                with drawing_from(each_once(first, steps, graphs, number - start, 0)):
                     model.train_step(tf.nest.map_structure(lambda values: values[number], batches))
                 return number + 1
 
@@ -135,16 +135,26 @@ def _padded(values: tf.Tensor, missing: int) -> tf.Tensor:
     return tf.pad(values, [[0, missing]] + [[0, 0]] * (len(values.shape) - 1)) if missing else values
 
 
-def _each_once(calls: dict[Any, tf.Tensor], steps: tf.Tensor, graphs: tuple[Any, Any], number: tf.Tensor) -> Any:
-    """The source of the random numbers of a step, of layers that are called once in it."""
-    left = set(calls)
+def each_once(
+    first: dict[Any, Sequence[RandomNumbers]], calls: tf.Tensor, graphs: Any, step: tf.Tensor, member: Any
+) -> Source:
+    """The source of random numbers that were drawn ahead, of layers that are called once in a step.
+
+    Args:
+        first: The layers, each with the random numbers of the first of the steps, of each member of a stack.
+        calls: How many steps there are.
+        graphs: As of `DrawnAhead`.
+        step: Number of the step.
+        member: Number of the member of the stack.
+    """
+    left = set(first)
 
     def source(layer: Any) -> RandomNumbers | None:
-        if not calls:
+        if not first:
             return None
         if layer not in left:
             raise CalledTwiceError
         left.remove(layer)
-        return DrawnAhead(layer.noise_seed, calls[layer], steps, graphs, number)
+        return DrawnAhead(first[layer], calls, graphs, step, member)
 
     return source

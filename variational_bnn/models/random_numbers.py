@@ -132,28 +132,27 @@ def _values(law: Law, words: tf.Tensor, shape: Shape, dtype: tf.DType) -> tf.Ten
 
 
 class DrawnAhead(RandomNumbers):
-    """The random numbers of one call among many, all of which were drawn before.
+    """The random numbers of one call among many, all of which were drawn before, of one layer or of a stack of layers.
 
     Args:
-        seed: Of the layer.
-        first: Number of the first of the calls.
+        first: The random numbers of the first of the calls, of each layer of the stack.
         calls: How many calls there are.
         graphs: The graph in which the words of all are drawn, and the one within it that makes numbers of them.
         step: Number of this call among them, a scalar tensor of a graph within these.
+        member: Number of the layer in the stack, a scalar tensor of a graph within these.
     """
 
-    def __init__(self, seed: int, first: tf.Tensor, calls: Any, graphs: tuple[Any, Any], step: tf.Tensor) -> None:
+    def __init__(self, first: Sequence[RandomNumbers], calls: Any, graphs: Any, step: tf.Tensor, member: Any) -> None:
+        self._draws = 0
+        self._first, self._calls, self._step, self._member = first, calls, step, member
         self._of_words, self._of_numbers = graphs
-        with self._of_words.as_default():
-            super().__init__(seed, first)
-        self._calls, self._step = calls, step
 
     def _drawn(self, law: Law, number: int, shape: Shape, dtype: tf.DType) -> tf.Tensor:
         with self._of_words.as_default():
-            words = self._words(law, number, shape, self._calls)
+            words = tf.stack([one._words(law, number, shape, self._calls) for one in self._first], axis=1)
         with self._of_numbers.as_default():
             values = _values(law, words, shape, dtype)
-        return values[self._step]
+        return tf.gather(values[self._step], self._member)
 
 
 Source = Callable[[Any], RandomNumbers | None]
