@@ -236,15 +236,14 @@ def differences(own: list[Run], peer: list[Run]) -> Iterator[tuple[str, float]]:
 def table(rows: list[Row], title: str) -> Table:
     """All rows."""
     shown = Table(title=title, title_justify="left")
-    shown.add_column("posterior", no_wrap=True)
-    shown.add_column("what")
+    shown.add_column("what", min_width=30)
     for heading in ("ours", "theirs", "ratio", "by turn", "target", "met"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         values = (f"{value:.4g} {row.unit}".strip() for value in (row.ours, row.theirs))
         target = "" if row.target is None else f"{row.target:g}"
         turns = "" if math.isnan(row.lowest) else f"{row.lowest:.2g}..{row.highest:.2g}"
-        shown.add_row(row.posterior, row.what, *values, f"{row.ratio:.3g}", turns, target, row.met)
+        shown.add_row(f"{row.posterior}: {row.what}", *values, f"{row.ratio:.3g}", turns, target, row.met)
     return shown
 
 

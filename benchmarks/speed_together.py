@@ -45,7 +45,7 @@ def together() -> float:
     dataset, network = task()
     start = time.perf_counter()
     made = models(dataset, network)
-    vbnn.fit_together(made, dataset.x, dataset.y, epochs=STEPS, batch_size=len(dataset.x), verbose=0)
+    vbnn.fit_together(made, dataset.x, dataset.y, epochs=STEPS, batch_size=len(dataset.x))
     checked(made)
     return time.perf_counter() - start
 
@@ -56,7 +56,7 @@ def by_fit() -> float:
     start = time.perf_counter()
     made = models(dataset, network)
     for model in made:
-        model.fit(dataset.x, dataset.y, epochs=STEPS, batch_size=len(dataset.x), verbose=0)
+        model.fit(dataset.x, dataset.y, epochs=STEPS, batch_size=len(dataset.x))
     checked(made)
     return time.perf_counter() - start
 

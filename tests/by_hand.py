@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import tensorflow as tf
 from scipy.special import log_softmax, logsumexp, softmax
 
 from variational_bnn.base import Network
@@ -24,6 +23,7 @@ HIDDEN = ("amortized", "shared", "conditional")
 KINDS = ("output", *ESTIMATORS, *HIDDEN)
 POINT = ("output", *HIDDEN)  # Kinds with point weights, whose prior is a penalty.
 WITHOUT_KL = ("output", "conditional")
+WEYL, MULTIPLIERS = (0x9E3779B9, 0xBB67AE85), (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))  # Of Philox.
 ACTIVATIONS = {"linear": lambda a: a, "relu": lambda a: np.maximum(a, 0), "tanh": np.tanh}
 
 
@@ -130,14 +130,33 @@ def no_noise(name: str, shape: tuple[int, ...]) -> Array:
     return np.zeros(shape)
 
 
+def philox(seed: int, counter: int, stream: int, count: int) -> npt.NDArray[np.uint32]:
+    """Words of Philox 4x32-10 (Salmon et al. 2011): four of each value of its counter, whose upper half is a stream."""
+    mask = np.uint64(2**32 - 1)
+    low, high = counter + np.arange(-(-count // 4), dtype=np.uint64), np.full(-(-count // 4), stream, np.uint64)
+    words = [half for part in (low, high) for half in (part & mask, part >> np.uint64(32))]
+    for i in range(10):
+        keys = [
+            np.uint64((part + i * bump) % 2**32) for part, bump in zip((seed % 2**32, seed >> 32), WEYL, strict=True)
+        ]
+        first, second = words[0] * MULTIPLIERS[0], words[2] * MULTIPLIERS[1]
+        of_first, of_second = second >> np.uint64(32) ^ words[1] ^ keys[0], first >> np.uint64(32) ^ words[3] ^ keys[1]
+        words = [of_first, second & mask, of_second, first & mask]
+    return np.stack(words, axis=-1).astype(np.uint32).reshape(-1)[:count]
+
+
+def normals(seed: int, call: int, draw: int, shape: tuple[int, ...]) -> Array:
+    """The normal numbers that a layer of this seed has in a call of this number and a draw within it, both from 1."""
+    count = -(-int(np.prod(shape)) // 4) * 4
+    words = philox(seed, call * (count // 4), (count * 2**8 + draw) * 2**16, count)
+    uniform = ((words >> np.uint32(8)) + 0.5) / 2**24
+    radius, angle = np.sqrt(-2 * np.log(uniform[: count // 2])), 2 * np.pi * uniform[count // 2 :]
+    return np.append(radius * np.cos(angle), radius * np.sin(angle))[: int(np.prod(shape))].reshape(shape)
+
+
 def noise_of_draw(model: Any, draw: int) -> Noise:
-    """The noise of each layer of the hidden units in its draw of this number, counted from 1."""
-
-    def noise(name: str, shape: tuple[int, ...]) -> Array:
-        seed = tf.constant([model.get_layer(name).noise_seed, draw], tf.int64)
-        return tf.random.stateless_normal(shape, seed).numpy().astype(np.float64)
-
-    return noise
+    """The noise of each layer of the hidden units in its call of this number, counted from 1."""
+    return lambda name, shape: normals(model.get_layer(name).noise_seed, draw, 1, shape)
 
 
 def dense_layers(kind: str, model: Any, network: Network) -> list[str]:

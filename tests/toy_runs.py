@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import signal
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from variational_bnn.base.progress import report
-from variational_bnn.experiments.run import Outcome, Run
+from variational_bnn.experiments.run import Executed, Group, Outcome, Run
 from variational_bnn.experiments.store import Store
 
 COLUMNS = {"method": str, "seed": int, "value": float("nan"), "status": "ok"}
@@ -39,9 +41,30 @@ def outcome(name: str, seed: int, status: str = "ok") -> Outcome:
     return Outcome(rows=rows, tables={"predictions": predictions}, arrays={"functions": rng.normal(size=(2, 3, 1))})
 
 
-def run(name: str, seed: int, execute: object = None) -> Run:
-    work = partial(_work, name, seed) if execute is None else execute
-    return Run(name=name, seed=seed, execute=work, failure=partial(outcome, name, seed))
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ToyRun(Run):
+    """A run whose work is a function."""
+
+    work: Callable[[], Outcome]
+
+    def failure(self, status: str) -> Outcome:
+        return outcome(self.name, self.seed, status)
+
+
+def run(name: str, seed: int, execute: Callable[[], Outcome] | None = None) -> Group[ToyRun]:
+    """The group of one run."""
+    return group(name, {seed: execute})
+
+
+def group(name: str, works: Mapping[int, Callable[[], Outcome] | None]) -> Group[ToyRun]:
+    """A group of runs, by their seeds."""
+    runs = [ToyRun(name=name, seed=seed, work=work or partial(_work, name, seed)) for seed, work in works.items()]
+    return Group(runs=runs, execute=_execute)
+
+
+def _execute(runs: Sequence[ToyRun]) -> Executed[ToyRun]:
+    for one in runs:
+        yield one, one.outcome_of(one.work)
 
 
 def _work(name: str, seed: int) -> Outcome:

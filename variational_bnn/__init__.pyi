@@ -43,6 +43,7 @@ from .models.likelihoods import Bernoulli, Categorical, MixtureNormal, Normal
 from .models.losses import KLAnnealing, negative_log_likelihood
 from .models.point_prior import NormalPrior
 from .models.shared_units import SharedUnits
+from .models.together import fit_together
 from .models.variational_model import VariationalModel
 from .prediction.audit import ElboAudit, audit_elbo
 from .prediction.bounds import Bounds, decode, encode, measure_bounds
@@ -121,6 +122,7 @@ __all__ = [
     "decode",
     "digits",
     "encode",
+    "fit_together",
     "labelled",
     "lecture",
     "lecture_sample",

@@ -123,8 +123,15 @@ class Method(Protocol):
     """A way to find a posterior over the functions of a network, or over functions of its own.
 
     A method is best a frozen dataclass whose fields are its settings: `compare` stores them with the results. It may
-    also have a function `exact(network) -> bool`, which says whether its posterior is the exact one of the network:
-    then `compare` measures the distances of the other methods to it.
+    also have
+
+    - `exact(network) -> bool`, which says whether its posterior is the exact one of the network: then `compare`
+      measures the distances of the other methods to it.
+    - `fits_together(dataset, network) -> bool` and `fit_together(dataset, network, seeds) -> list`: whether it can fit
+      from several seeds in less time together than one after the other; and such fits, in the order of the seeds. Each
+      entry of the list is the posterior of one seed or, if its fit failed, the error that `fit` would have raised. A
+      posterior must not depend on which other seeds are fitted with it. If `fit_together` itself raises an error,
+      `compare` warns, and fits from one seed after the other.
 
     Example:
         Scikit-learn's Bayesian linear regression, ready to be passed to `compare`:

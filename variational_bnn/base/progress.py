@@ -17,9 +17,14 @@ _watcher: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
 def report(done: int, total: int, unit: str = "steps") -> None:
     """Say how many of all steps are done."""
+    reached(min(done / total, 1.0), f"{done:,} of {total:,} {unit}")
+
+
+def reached(share: float, text: str) -> None:
+    """Say which share of the work is done, and in words what was done or is done next."""
     watcher = _watcher.get()
     if watcher is not None:
-        watcher(min(done / total, 1.0), f"{done:,} of {total:,} {unit}")
+        watcher(share, text)
 
 
 @contextmanager
@@ -33,11 +38,20 @@ def watching(watcher: Watcher) -> Iterator[None]:
 
 
 @contextmanager
-def part(start: float, end: float) -> Iterator[None]:
-    """Take what is reported meanwhile as the part of the work from one share to another."""
+def part(start: float, end: float, what: str = "") -> Iterator[None]:
+    """Take what is reported meanwhile as the part of the work from one share to another.
+
+    Args:
+        start: The share of the work that is done before.
+        end: The share that is done afterwards.
+        what: What is done meanwhile, in a word or a few: it is reported at once, and put before the words that follow.
+    """
     outer = _watcher.get()
     if outer is None:
         yield
         return
-    with watching(lambda share, text: outer(start + (end - start) * share, text)):
+    if what:
+        reached(start, what)
+    words = f"{what}, " if what else ""
+    with watching(lambda share, text: outer(start + (end - start) * share, words + text)):
         yield

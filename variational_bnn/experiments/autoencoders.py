@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,13 @@ from scipy.stats import norm
 
 from variational_bnn.base import Predictive
 from variational_bnn.base.checks import Array, Floats
-from variational_bnn.base.progress import part
+from variational_bnn.base.progress import part, reached
 from variational_bnn.datasets import Images
 from variational_bnn.evaluation.scores import rmse
 from variational_bnn.evaluation.separability import active_units, confusion, most_confused, silhouette, vote
 from variational_bnn.experiments.autoencoder_result import AUTOENCODER_COLUMNS, AutoencoderResult
 from variational_bnn.experiments.result import table_of
-from variational_bnn.experiments.run import Outcome, Run
+from variational_bnn.experiments.run import Executed, Group, Outcome, Run
 from variational_bnn.methods.autoencoders import Autoencoder
 from variational_bnn.models.backend import tf_keras
 from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
@@ -40,31 +40,32 @@ SHOWN_APART = 4
 IMPORTANCE_SAMPLES = 50
 
 
-@dataclass(frozen=True, kw_only=True)
-class AutoencoderRun:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class AutoencoderRun(Run):
     """An autoencoder and a seed, to be fitted to images; everything that its row depends on.
 
     Attributes:
-        name: Name of the autoencoder in the comparison.
         method: How it is built and trained.
-        seed: Seed of the fits and of the draws.
         images: What to learn from.
         network: Sizes and likelihood.
         held_out: The label that a second fit does not see.
         num_samples: Draws of reconstructions and codes.
     """
 
-    name: str
     method: Autoencoder
-    seed: int
     images: Images
     network: AutoencoderNetwork
     held_out: int
     num_samples: int
 
-    def as_run(self) -> Run:
-        """This as a run that the engine executes."""
-        return Run(name=self.name, seed=self.seed, execute=self.execute, failure=partial(_failed, self._row()))
+    @property
+    def group(self) -> Group[AutoencoderRun]:
+        """The group of this run alone."""
+        return Group(runs=[self], execute=_execute)
+
+    def failure(self, status: str) -> Outcome:
+        """The row of a run that went wrong."""
+        return Outcome(rows=table_of([dataclasses.replace(self._row(), status=status)], AUTOENCODER_COLUMNS))
 
     def execute(self) -> Outcome:
         """Fit to all images and to those of all classes but one, and measure both fits.
@@ -78,11 +79,12 @@ class AutoencoderRun:
             FitError: If a loss is not finite at the end.
         """
         start = time.perf_counter()
-        with part(0.0, 0.45):
+        with part(0.0, 0.45, "fitting"):
             model, history = self.method.fit(self.images, self.network, self.seed)
         seconds = time.perf_counter() - start
-        with part(0.45, 0.9):
+        with part(0.45, 0.9, "fitting all classes but one"):
             apart, _ = self.method.fit(self.images.without(self.held_out), self.network, self.seed)
+        reached(0.9, "measuring")
         (measured, arrays), (measured_apart, arrays_apart) = _measure(self, model), _measure_apart(self, apart)
         row = dataclasses.replace(self._row(), fit_seconds=seconds, **measured, **measured_apart)
         arrays = {**arrays, **arrays_apart, **_history(model, history)}
@@ -96,9 +98,9 @@ class AutoencoderRun:
         return AutoencoderResult(images=self.images.name, model=self.name, seed=self.seed, held_out=self.held_out)
 
 
-def _failed(row: AutoencoderResult, status: str) -> Outcome:
-    """The outcome of a run that went wrong."""
-    return Outcome(rows=table_of([dataclasses.replace(row, status=status)], AUTOENCODER_COLUMNS))
+def _execute(runs: Sequence[AutoencoderRun]) -> Executed[AutoencoderRun]:
+    for run in runs:
+        yield run, run.outcome_of(run.execute)
 
 
 def shown(images: Images, held_out: int) -> Arrays:

@@ -18,7 +18,8 @@ from variational_bnn.evaluation.subsample import MOST_ROWS, some_rows
 from variational_bnn.experiments.comparison import Comparison, store_in
 from variational_bnn.experiments.engine import execute
 from variational_bnn.experiments.run import settings_of
-from variational_bnn.experiments.tables import TableRun
+from variational_bnn.experiments.table_run import TableRun
+from variational_bnn.experiments.tables import groups_of
 from variational_bnn.methods import METHODS
 from variational_bnn.methods.keras_models import TrainedModel
 from variational_bnn.models.backend import tf_keras
@@ -116,10 +117,11 @@ def compare(
         reason = method.supports(dataset, network)
         require(reason is None, f"method {name!r} does not support this: {reason}")
     seeds = seeds_of(seeds)
-    runs = [
-        TableRun(name=name, method=method, seed=seed, dataset=dataset, network=network, num_samples=num_samples)
+    common: dict[str, Any] = {"dataset": dataset, "network": network, "num_samples": num_samples}
+    groups = [
+        group
         for name, method in chosen.items()
-        for seed in seeds
+        for group in groups_of([TableRun(name=name, method=method, seed=seed, **common) for seed in seeds])
     ]
     settings = _settings(dataset, network, chosen, num_samples)
     data = _training_rows(dataset)
@@ -129,7 +131,7 @@ def compare(
         store = store_in(directory)
         store.prepare(settings, tables={"data": data}, arrays={})
         store.warn_of_other_versions()
-    outcomes = execute([run.as_run() for run in runs], workers=workers, store=store, retry=retry, progress=progress)
+    outcomes = execute(groups, workers=workers, store=store, retry=retry, progress=progress)
     return Comparison(settings=settings, data=data, outcomes=outcomes)
 
 

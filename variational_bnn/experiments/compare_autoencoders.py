@@ -98,7 +98,7 @@ def compare_autoencoders(
         store = store_in(directory)
         store.prepare(settings, tables={}, arrays={"images": examples})
         store.warn_of_other_versions()
-    outcomes = execute([run.as_run() for run in runs], workers=workers, store=store, retry=retry, progress=progress)
+    outcomes = execute([run.group for run in runs], workers=workers, store=store, retry=retry, progress=progress)
     return AutoencoderComparison(settings=settings, images=examples, outcomes=outcomes)
 
 

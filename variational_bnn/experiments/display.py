@@ -1,23 +1,34 @@
-"""How far the runs are, on standard error: bars on a terminal or in a notebook, elsewhere a line now and then."""
+"""How far runs and their groups are, on standard error: bars on a terminal or in a notebook, elsewhere lines."""
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from variational_bnn.experiments.run import Key, label
+from variational_bnn.experiments.run import Group, Key
 
 MOST_OFTEN, MOST_SELDOM = 10.0, 600.0
 """Seconds between two lines; between these, they are a twentieth of the time since the start."""
 
 _TICK = 0.25
+
+
+@dataclasses.dataclass
+class _Progress:
+    """How far a group is: the share of its work, in words, and how many of its runs came to an end."""
+
+    share: float = 0.0
+    text: str = ""
+    ended: int = 0
 
 
 class Display:
@@ -30,39 +41,47 @@ class Display:
 
     def __init__(self, total: int, finished: int) -> None:
         self._total, self._finished, self._before = total, finished, finished
-        self._running: dict[Key, tuple[float, str]] = {}
+        self._running: dict[Group[Any], _Progress] = {}
         self._start = time.monotonic()
         self._lock = threading.RLock()
 
-    def started(self, key: Key) -> None:
-        """Note that a run is being executed."""
+    def started(self, group: Group[Any]) -> None:
+        """Note that a group is being executed."""
         with self._lock:
-            self._running[key] = 0.0, ""
+            self._running[group] = _Progress()
 
-    def reported(self, key: Key, share: float, text: str) -> None:
-        """Note how far a run is."""
+    def reported(self, group: Group[Any], share: float, text: str) -> None:
+        """Note how far a group is."""
         with self._lock:
-            self._running[key] = share, text
+            if group in self._running:
+                self._running[group].share, self._running[group].text = share, text
 
     def ended(self, key: Key) -> None:
         """Note that a run came to an end."""
         with self._lock:
-            self._running.pop(key, None)
             self._finished += 1
+            for group, progress in self._running.items():
+                progress.ended += any(run.key == key for run in group.runs)
+
+    def stopped(self, group: Group[Any]) -> None:
+        """Note that a group is no longer executed."""
+        with self._lock:
+            self._running.pop(group, None)
 
     def tick(self) -> None:
         """Show what the time alone has changed."""
 
     @property
-    def _share(self) -> float:
-        """The share of all runs that is done."""
-        return (self._finished + sum(share for share, _ in self._running.values())) / max(self._total, 1)
+    def _done(self) -> float:
+        """How many runs are done, with what is done of the others."""
+        running = self._running.items()
+        return self._finished + sum(max(len(group.runs) * now.share - now.ended, 0.0) for group, now in running)
 
     @property
     def _state(self) -> str:
         """How many runs are finished, and how long the others will take if they are like these."""
         text = f"{self._finished}/{self._total} runs finished"
-        done = self._share * self._total - self._before
+        done = self._done - self._before
         if done > 0 and self._finished < self._total:
             left = (time.monotonic() - self._start) * (self._total - self._before - done) / done
             text += f", about {timedelta(seconds=round(left))} left"
@@ -70,34 +89,37 @@ class Display:
 
 
 class _Bars(Display):
-    """A bar of all runs, and one of each that is being executed."""
+    """A bar of all runs, and one of each group that is being executed."""
 
     def __init__(self, total: int, finished: int, bars: Progress) -> None:
         super().__init__(total, finished)
         self._bars = bars
-        self._tasks: dict[Key, TaskID] = {}
+        self._tasks: dict[Group[Any], TaskID] = {}
         self._all = bars.add_task("all", total=total, completed=finished, text=self._state)
 
-    def started(self, key: Key) -> None:
-        super().started(key)
-        self._tasks[key] = self._bars.add_task(label(key), total=None, text="")  # Until it is known how far it is.
+    def started(self, group: Group[Any]) -> None:
+        super().started(group)
+        self._tasks[group] = self._bars.add_task(group.label, total=None, text="")  # Until it is known how far it is.
         self.tick()
 
-    def reported(self, key: Key, share: float, text: str) -> None:
-        super().reported(key, share, text)
-        if key in self._tasks:
-            self._bars.update(self._tasks[key], completed=share, total=1.0, text=text)
+    def reported(self, group: Group[Any], share: float, text: str) -> None:
+        super().reported(group, share, text)
+        if group in self._tasks:
+            self._bars.update(self._tasks[group], completed=share, total=1.0 if share > 0 else None, text=text)
 
     def ended(self, key: Key) -> None:
         super().ended(key)
-        if key in self._tasks:
-            self._bars.remove_task(self._tasks.pop(key))
         self.tick()
+
+    def stopped(self, group: Group[Any]) -> None:
+        super().stopped(group)
+        if group in self._tasks:
+            self._bars.remove_task(self._tasks.pop(group))
 
     def tick(self) -> None:
         """Show how much time is left."""
         with self._lock:
-            self._bars.update(self._all, completed=self._share * self._total, text=self._state)
+            self._bars.update(self._all, completed=self._done, text=self._state)
 
 
 class _Lines(Display):
@@ -116,7 +138,8 @@ class _Lines(Display):
         if now - self._latest >= min(max((now - self._start) / 20, MOST_OFTEN), MOST_SELDOM):
             self._latest = now
             with self._lock:
-                running = [label(key) + (f" ({text})" if text else "") for key, (_, text) in self._running.items()]
+                groups = self._running.items()
+                running = [group.label + (f" ({now.text})" if now.text else "") for group, now in groups]
                 self._say(f"; running: {'; '.join(running)}" if running else "")
 
     def ended(self, key: Key) -> None:
@@ -135,8 +158,8 @@ def display(progress: bool, total: int, finished: int) -> Iterator[Display]:
     if not progress:
         yield Display(total, finished)
     elif console.is_terminal or console.is_jupyter:
-        columns = TextColumn("{task.description}", markup=False), BarColumn(), TextColumn("{task.fields[text]}")
-        with Progress(*columns, console=console) as bars:
+        name, text = TextColumn("{task.description}", markup=False), TextColumn("{task.fields[text]}", markup=False)
+        with Progress(name, BarColumn(), TimeElapsedColumn(), text, console=console) as bars:
             shown = _Bars(total, finished, bars)
             with _ticking(shown):
                 yield shown

@@ -18,6 +18,11 @@ LEAST_ADDRESS_SPACE = 3.0
 """In GiB, of a fit of a small network: TensorFlow aborts or crashes with less, wherever it happens to be."""
 
 
+def held_memory() -> float:
+    """How much memory the process holds, in MiB."""
+    return float(psutil.Process().memory_info().rss) / _MIB
+
+
 @contextlib.contextmanager
 def peak_memory() -> Iterator[Callable[[], float]]:
     """Watch the process; call what this gives for the most it has held since, beyond what it held before, in MiB.

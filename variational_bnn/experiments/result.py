@@ -64,10 +64,11 @@ class Result:
         note: What a reader should know of the run, such as that its latents ignore x; empty if nothing.
         parameters: Trained or sampled numbers.
         random_variables: Random numbers that make one function sample.
-        fit_seconds: Wall clock of the fit.
+        fit_seconds: Wall clock of the fit; of fits from several seeds together, that of all over their number.
         predict_seconds: Wall clock of the prediction at all query points.
-        peak_memory: The most memory that the process held meanwhile, beyond what it held before, MiB. Memory that
-            earlier fits had freed within the process is not counted again.
+        peak_memory: The most memory that the process held meanwhile, beyond what it held before, MiB; of fits from
+            several seeds together, of all of them. Memory that earlier fits had freed within the process is not counted
+            again.
         acceptance: Mean acceptance rate of Markov chains.
         r_hat: Largest rank-normalised split R-hat of function values over the query points; 1 where chains agree.
         ess: Smallest bulk effective sample size of function values over the query points.

@@ -1,15 +1,16 @@
-"""A run: one method, one seed, one dataset; and its outcome, which is rows, tables and arrays."""
+"""A run: one method, one seed, one dataset; its outcome, which is rows, tables and arrays; and groups of runs."""
 
 from __future__ import annotations
 
+import abc
 import dataclasses
 import functools
 import hashlib
 import math
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +40,10 @@ STATUSES = {
 """What a status can be, and what it means. More may follow after a colon, but for "ok"."""
 
 
+FEW = 5
+"""Seeds that are named one by one."""
+
+
 def label(key: Key) -> str:
     """What messages call a run."""
     return f"{key[0]}, seed {key[1]}"
@@ -63,32 +68,82 @@ class Outcome:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Run:
-    """A run that is to be executed, here or by a worker.
+class Run(abc.ABC):
+    """What tells a run from the others; that it can fail is all that the engine knows of it.
 
     Attributes:
         name: Name of the method.
         seed: Seed of everything that is random in the run.
-        execute: Does the work, and reports how far it is (see `base.progress`).
-        failure: `(status) -> outcome`, the rows of a run that went wrong.
     """
 
     name: str
     seed: int
-    execute: Callable[[], Outcome]
-    failure: Callable[[str], Outcome]
 
     @property
     def key(self) -> Key:
         """What tells this run from the others."""
         return self.name, self.seed
 
-    def outcome(self) -> Outcome:
-        """Execute the run; whatever goes wrong becomes the status of its rows."""
+    @abc.abstractmethod
+    def failure(self, status: str) -> Outcome:
+        """The rows of a run that went wrong."""
+
+    def outcome_of(self, work: Callable[[], Outcome]) -> Outcome:
+        """Do the work of the run; whatever goes wrong becomes the status of its rows."""
         try:
-            return self.execute()
+            return work()
         except Exception as error:  # A method may be anybody's: its faults are reported, and the other runs go on.
-            return dataclasses.replace(self.failure(status_of(error)), finished=not _is_lack_of_memory(error))
+            return self.failed_by(error)
+
+    def failed_by(self, error: Exception) -> Outcome:
+        """The outcome of a run that this error has ended."""
+        return dataclasses.replace(self.failure(status_of(error)), finished=not _is_lack_of_memory(error))
+
+
+AnyRun = TypeVar("AnyRun", bound=Run)
+
+Executed = Generator[tuple[AnyRun, Outcome], None, None]
+"""Runs as they come to an end, each with its outcome."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Group(Generic[AnyRun]):
+    """Runs of one method that are executed together, here or by a worker; often it is one alone.
+
+    Attributes:
+        runs: The runs, at least one.
+        execute: Executes these runs, or some of them, and gives each with its outcome as soon as it came to an end. The
+            outcome of a run does not depend on which others it is executed with. It reports how far it is with all of
+            them (see `base.progress`).
+    """
+
+    runs: Sequence[AnyRun]
+    execute: Callable[[Sequence[AnyRun]], Executed[AnyRun]]
+
+    @property
+    def label(self) -> str:
+        """What messages call the group, such as "flipout, seeds 0 to 4"."""
+        (name, seed), seeds = self.runs[0].key, sorted(run.seed for run in self.runs)
+        if len(seeds) == 1:
+            return label((name, seed))
+        if len(seeds) > 2 and seeds == list(range(seeds[0], seeds[-1] + 1)):
+            return f"{name}, seeds {seeds[0]} to {seeds[-1]}"
+        return f"{name}, {len(seeds)} seeds" if len(seeds) > FEW else f"{name}, seeds {', '.join(map(str, seeds))}"
+
+    def of(self, runs: Sequence[AnyRun]) -> Group[AnyRun]:
+        """The group of some of the runs."""
+        return dataclasses.replace(self, runs=runs)
+
+    def outcomes(self) -> Executed[AnyRun]:
+        """Execute the runs; what goes wrong with all of them becomes the status of those that are left."""
+        left = {run.key: run for run in self.runs}
+        try:
+            for run, outcome in self.execute(self.runs):
+                del left[run.key]
+                yield run, outcome
+        except Exception as error:
+            for run in left.values():
+                yield run, run.failed_by(error)
 
 
 def status_of(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""A worker: a process that executes runs for this one, and never outlives it.
+"""A worker: a process that executes groups of runs for this one, and never outlives it.
 
 It is a new interpreter that has two pipes to the process that started it, and nothing else in common with it: no
 semaphores, no shared memory, no process beside the two that would have to clean up. It imports nothing but the standard
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import json
 import os
 import pickle
@@ -40,7 +41,7 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Report:
-    """How far a worker is with its run: the share, and words."""
+    """How far a worker is with its group: the share, and words."""
 
     share: float
     text: str
@@ -48,14 +49,20 @@ class Report:
 
 @dataclass(frozen=True)
 class Done:
-    """A worker's run is executed: the outcome."""
+    """A run of a worker's group is executed: its key and the outcome."""
 
+    key: Any
     outcome: Any
 
 
 @dataclass(frozen=True)
+class Ended:
+    """A worker has executed its group, and waits for another."""
+
+
+@dataclass(frozen=True)
 class Failed:
-    """A worker could not load its run, or not send what came of it: the status."""
+    """A worker could not load its group: the status of the runs. It waits for another."""
 
     status: str
 
@@ -76,7 +83,7 @@ class Died:
         return f"the worker process was ended by {name}{memory}"
 
 
-Message = Report | Done | Failed | Died
+Message = Report | Done | Ended | Failed | Died
 
 
 class Worker:
@@ -102,7 +109,7 @@ class Worker:
         threading.Thread(target=self._listen, args=(inbox,), daemon=True).start()
 
     def give(self, data: bytes) -> bool:
-        """Give it a pickled run; False if it is no more."""
+        """Give it a pickled group; False if it is no more."""
         try:
             _write(self._to, data)
         except OSError:
@@ -137,58 +144,85 @@ class Worker:
 
 
 def main(parent: int) -> None:
-    """Execute the runs that come on standard input, and write what comes of them to standard output."""
+    """Execute the groups that come on standard input, and write what comes of them to standard output."""
     _end_with(parent)
-    given, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    given, answers = os.fdopen(os.dup(0), "rb"), _Answers(os.fdopen(os.dup(1), "wb"))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)  # What a method prints is no answer.
-    runs: SimpleQueue[bytes | None] = SimpleQueue()
+    groups: SimpleQueue[bytes | None] = SimpleQueue()
     busy = threading.Event()
 
     def listen() -> None:
         while (data := _read(given)) is not None:
             busy.set()
-            runs.put(data)
+            groups.put(data)
         if busy.is_set():
-            os._exit(1)  # Nobody waits for the run.
-        runs.put(None)
+            os._exit(1)  # Nobody waits for the outcomes.
+        groups.put(None)
 
     threading.Thread(target=listen, daemon=True).start()
-    while (data := runs.get()) is not None:
-        answer = _answer(data, answers)
-        busy.clear()  # Before the parent knows, and may send the next run.
-        _tell(answers, answer)
+    while (data := groups.get()) is not None:
+        last = _answer(data, answers)
+        busy.clear()  # Before the parent knows, and may send the next group.
+        answers.tell(last)
 
 
-def _answer(data: bytes, answers: IO[bytes]) -> bytes:
-    """Execute a pickled run; what came of it, pickled."""
-    latest = 0.0
-
-    def watch(share: float, text: str) -> None:
-        nonlocal latest
-        if time.monotonic() - latest >= REPORT_SECONDS:
-            latest = time.monotonic()
-            _tell(answers, pickle.dumps(Report(share, text)))
-
+def _answer(data: bytes, answers: _Answers) -> Ended | Failed:
+    """Execute a pickled group, and tell each outcome as it comes; how the group itself ended."""
     try:
-        run = pickle.loads(data)  # Made by this process's own parent; never read from a file.
+        group = pickle.loads(data)  # Made by this process's own parent; never read from a file.
         from variational_bnn.base.progress import watching
-
-        with watching(watch):
-            return pickle.dumps(Done(run.outcome()))
     except MemoryError as error:
-        return pickle.dumps(Failed(f"out of memory: {error}"))
+        return Failed(f"out of memory: {error}")
     except Exception as error:  # What cannot be loaded fails in as many ways as there are modules.
-        return pickle.dumps(Failed(f"not loaded: {type(error).__name__}: {error}"))
+        return Failed(f"not loaded: {type(error).__name__}: {error}")
+    with watching(answers.report):
+        for run, outcome in group.outcomes():
+            try:
+                answers.tell(Done(run.key, outcome))
+            except Exception as error:  # As when the outcome cannot be pickled.
+                answers.tell(Done(run.key, dataclasses.replace(run.failed_by(error), finished=False)))
+    return Ended()
 
 
-def _tell(answers: IO[bytes], answer: bytes) -> None:
-    """Write to the process that started this one; if it is no more, end without a word."""
-    try:
-        _write(answers, answer)
-    except OSError:
-        os._exit(1)
+class _Answers:
+    """What a worker says to the process that started it. Of its reports only the latest matters.
+
+    Args:
+        file: A pipe to that process.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file, self._lock = file, threading.Lock()
+        self._report: Report | None = None
+        threading.Thread(target=self._report_now_and_then, daemon=True).start()
+
+    def report(self, share: float, text: str) -> None:
+        """Say soon how far the group is, unless there is more to be said by then."""
+        self._report = Report(share, text)
+
+    def tell(self, message: Message) -> None:
+        """Say something at once."""
+        data = pickle.dumps(message)
+        with self._lock:
+            self._report = None
+            self._write(data)
+
+    def _report_now_and_then(self) -> None:
+        while True:
+            time.sleep(REPORT_SECONDS)
+            with self._lock:
+                report, self._report = self._report, None
+                if report is not None:
+                    self._write(pickle.dumps(report))
+
+    def _write(self, data: bytes) -> None:
+        """Write to the process that started this one; if it is no more, end without a word."""
+        try:
+            _write(self._file, data)
+        except OSError:
+            os._exit(1)
 
 
 def _end_with(parent: int) -> None:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from variational_bnn.base import Dataset, Network
-from variational_bnn.methods.problem import ModelPosterior
-from variational_bnn.methods.training import PointWeights
+from variational_bnn.methods.training import Builder, PointWeights
 from variational_bnn.models.builders.output import build_output_variation
 from variational_bnn.models.likelihoods import Normal
 
@@ -46,15 +45,10 @@ class Deterministic(PointWeights):
         (5, 1)
     """
 
-    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
-        """Train the network to the mode of the posterior of its weights.
-
-        Raises:
-            FitError: If the loss is not finite at the end.
-            ValueError: If the network does not fit the dataset.
-        """
+    def builder(self, dataset: Dataset, network: Network) -> tuple[Builder, Network]:
+        """The builder of point weights, and the network with a noise level that all rows share."""
         likelihood = network.likelihood
         if isinstance(likelihood, Normal) and likelihood.scale is None:
             likelihood = dataclasses.replace(likelihood, scale="learned")
         constant = dataclasses.replace(network, likelihood=likelihood)
-        return self.train(partial(build_output_variation, point_prior=self.point_prior), dataset, constant, seed)
+        return partial(build_output_variation, point_prior=self.point_prior), constant

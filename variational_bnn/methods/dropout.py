@@ -9,15 +9,15 @@ from typing import Any
 
 from variational_bnn.base import Dataset, Network
 from variational_bnn.base.checks import is_positive, require
-from variational_bnn.methods.problem import ModelPosterior
-from variational_bnn.methods.training import GradientMethod
+from variational_bnn.methods.training import Builder, ModelMethod
 from variational_bnn.models.backend import tf_keras
 from variational_bnn.models.builders.assembly import assemble, dense
+from variational_bnn.models.dropout import SeededDropout
 from variational_bnn.models.point_prior import NormalPrior
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dropout(GradientMethod):
+class Dropout(ModelMethod):
     """Monte Carlo dropout: function samples differ by the hidden units that are dropped.
 
     Hidden units are dropped in training and in prediction. A function sample is one mask of the units, the same at
@@ -64,14 +64,9 @@ class Dropout(GradientMethod):
         """Why the network is not supported: it has no hidden units. None if it has some."""
         return None if network.hidden_units else "it needs hidden units, got hidden_units=()"
 
-    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
-        """Train the network under masks, with the penalty that makes this variational inference.
-
-        Raises:
-            FitError: If the loss is not finite at the end.
-            ValueError: If the network does not fit the dataset or has no hidden units.
-        """
-        return self.train(partial(_build, rate=self.rate), dataset, network, seed)
+    def builder(self, dataset: Dataset, network: Network) -> tuple[Builder, Network]:
+        """The builder of networks under masks, with the penalty that makes this variational inference."""
+        return partial(_build, rate=self.rate), network
 
 
 def _build(network: Network, num_examples: int, *, rate: float, seed: int) -> tf_keras.Model:
@@ -83,8 +78,7 @@ def _build(network: Network, num_examples: int, *, rate: float, seed: int) -> tf
 
     def hidden(units: int, activation: str | None, seed: int, name: str) -> Any:
         units_before = penalised(units, activation, seed, name, kept=1.0 if name == "hidden_1" else 1 - rate)
-        # A generator of its own: otherwise the masks would depend on TensorFlow's global seed as well.
-        drop = tf_keras.layers.Dropout(rate, seed=seed, rng_type="stateful", name=f"{name}_dropout")
+        drop = SeededDropout(rate, seed=seed, name=f"{name}_dropout")
         return lambda inputs: drop(units_before(inputs))
 
     return assemble(network, num_examples, seed, "dropout", hidden=hidden, output=penalised)

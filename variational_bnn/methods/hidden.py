@@ -13,7 +13,7 @@ from variational_bnn.base import Dataset, Network
 from variational_bnn.base.checks import is_positive, require, require_count, require_kl_weight, require_sizes
 from variational_bnn.evaluation.subsample import some_rows
 from variational_bnn.methods.problem import ModelPosterior
-from variational_bnn.methods.training import GradientMethod, PointWeights
+from variational_bnn.methods.training import Builder, GradientMethod, PointWeights
 from variational_bnn.models.builders.hidden import build_hidden_variation
 
 COLLAPSED = 0.1
@@ -41,17 +41,12 @@ class _Hidden(PointWeights):
         """Why the network is not supported: it has no hidden units. None if it has some."""
         return None if network.hidden_units else "it needs hidden units, got hidden_units=()"
 
-    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
-        """Train the network by the bound of its kind of hidden units.
-
-        Raises:
-            FitError: If the loss is not finite at the end.
-            ValueError: If the network does not fit the dataset or has no hidden units.
-        """
+    def builder(self, dataset: Dataset, network: Network) -> tuple[Builder, Network]:
+        """The builder of this kind of hidden units."""
         of_training = {field.name for field in dataclasses.fields(GradientMethod)}
         own = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         of_builder = {name: value for name, value in own.items() if name not in of_training}
-        return self.train(partial(build_hidden_variation, latents=self.latents, **of_builder), dataset, network, seed)
+        return partial(build_hidden_variation, latents=self.latents, **of_builder), network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,14 +121,8 @@ class HiddenVariation(_Latents):
         super().__post_init__()
         require_kl_weight(self.kl_weight)
 
-    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
-        """Train encoder and decoder by the bound.
-
-        Raises:
-            FitError: If the loss is not finite at the end.
-            ValueError: If the network does not fit the dataset or has no hidden units.
-        """
-        posterior = super().fit(dataset, network, seed)
+    def finished(self, posterior: ModelPosterior, dataset: Dataset, network: Network) -> ModelPosterior:
+        """The posterior, with a note if the latents ignore x."""
         known = isinstance(getattr(network.likelihood, "scale", None), float)
         return posterior.with_note(_note_of_collapse(posterior, dataset, of_bound=self.kl_weight == 1 and not known))
 

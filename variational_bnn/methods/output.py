@@ -8,7 +8,7 @@ from functools import partial
 
 from variational_bnn.base import Dataset, Network
 from variational_bnn.methods.problem import ModelPosterior
-from variational_bnn.methods.training import GradientMethod, PointWeights
+from variational_bnn.methods.training import Builder, GradientMethod, PointWeights
 from variational_bnn.models.builders.output import build_output_variation
 from variational_bnn.models.likelihoods import Normal
 
@@ -57,17 +57,19 @@ class OutputVariation(PointWeights):
         else:
             super().__post_init__()
 
-    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
-        """Train the network to the mode of the posterior of its weights, or as in the lecture.
-
-        Raises:
-            FitError: If the loss is not finite at the end.
-            ValueError: If the network does not fit the dataset.
-        """
+    def builder(self, dataset: Dataset, network: Network) -> tuple[Builder, Network]:
+        """The builder of point weights, and the network with the likelihood that is fitted."""
         likelihood, in_lecture = network.likelihood, dataset.output_as_in_lecture
         if in_lecture and isinstance(likelihood, Normal) and isinstance(likelihood.scale, float):
             network = dataclasses.replace(network, likelihood=dataclasses.replace(likelihood, scale=None))
-        prior = not in_lecture if self.point_prior is None else self.point_prior
-        posterior = self.train(partial(build_output_variation, point_prior=prior), dataset, network, seed)
-        by_likelihood = "by maximum likelihood, " if not prior else ""
-        return posterior.with_note(f"fitted {by_likelihood}as in the lecture") if in_lecture else posterior
+        return partial(build_output_variation, point_prior=self._has_prior(dataset)), network
+
+    def finished(self, posterior: ModelPosterior, dataset: Dataset, network: Network) -> ModelPosterior:
+        """The posterior, with a note if the fit is that of the lecture."""
+        by_likelihood = "" if self._has_prior(dataset) else "by maximum likelihood, "
+        note = f"fitted {by_likelihood}as in the lecture"
+        return posterior.with_note(note) if dataset.output_as_in_lecture else posterior
+
+    def _has_prior(self, dataset: Dataset) -> bool:
+        """Whether the weights have the network's prior."""
+        return not dataset.output_as_in_lecture if self.point_prior is None else self.point_prior

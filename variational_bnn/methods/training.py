@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import abc
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from variational_bnn.base import Dataset, Network
+from variational_bnn.base import Dataset, FitError, Network
 from variational_bnn.base.checks import is_positive, require, require_count, require_known
-from variational_bnn.methods.problem import ModelPosterior, NetworkMethod, require_finite
+from variational_bnn.methods.problem import ModelPosterior, NetworkMethod, Problem, require_finite
 from variational_bnn.methods.progress import report_steps
-from variational_bnn.models.backend import tf_keras
+from variational_bnn.models.backend import tf, tf_keras
 from variational_bnn.models.batches import ShuffledBatches
 from variational_bnn.models.losses import negative_log_likelihood
+from variational_bnn.models.together import train_together
+from variational_bnn.models.variational_model import VariationalModel
+from variational_bnn.models.weight_space import WeightSpace
 
-STEPS_PER_EXECUTION = 250
-"""Steps a compiled call: on few rows nearly all the time is what each call costs besides its steps."""
+MOST_WEIGHTS_TOGETHER = 10_000
+"""Up to so many weights a step is mostly overhead, which models that are trained together have once."""
 
 SCHEDULES = ("cosine", "constant")
 
@@ -50,37 +54,81 @@ class GradientMethod(NetworkMethod):
             return tf_keras.optimizers.Adam(self.learning_rate)
         return tf_keras.optimizers.Adam(tf_keras.optimizers.schedules.CosineDecay(self.learning_rate, self.steps))
 
-    def train(
-        self, build: Callable[..., tf_keras.Model], dataset: Dataset, network: Network, seed: int
-    ) -> ModelPosterior:
-        """Build a model of the network, of scaled values, and train it on the training rows.
 
-        Args:
-            build: A builder, `(network, num_examples, seed=...) -> model`.
-            dataset: In its own units.
-            network: With known noise, if any, in the units of y.
-            seed: Of initial values, noise and batches.
+Builder = Callable[..., tf_keras.Model]
+"""A builder of models, `(network, num_examples, seed=...) -> model`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelMethod(GradientMethod):
+    """A method that builds a Keras model of scaled values, and trains it on the training rows."""
+
+    @abc.abstractmethod
+    def builder(self, dataset: Dataset, network: Network) -> tuple[Builder, Network]:
+        """What builds the model for a dataset, and the network that it is to build."""
+
+    def finished(self, posterior: ModelPosterior, dataset: Dataset, network: Network) -> ModelPosterior:
+        """The posterior of a fit, with what else there is to say of it."""
+        return posterior
+
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
+        """Train the model.
 
         Raises:
             FitError: If the loss is not finite at the end.
             ValueError: If the network does not fit the dataset, or the method does not support it.
         """
-        problem = self.problem(dataset, network)
-        model = build(problem.network, len(problem.x), seed=seed)
-        model.compile(
-            self.optimizer(),
-            loss=negative_log_likelihood,
-            steps_per_execution=min(STEPS_PER_EXECUTION, self.steps),
-        )
-        batches = ShuffledBatches((problem.x, problem.y), self.batch_size, seed)
-        callbacks = [report_steps(self.steps)]
-        history = model.fit(batches, steps_per_epoch=self.steps, callbacks=callbacks, verbose=0).history
-        require_finite(history["loss"][-1])
-        return problem.posterior(model)
+        problem, model, batches = next(self._tasks(dataset, network, [seed]))
+        settings = {"steps_per_epoch": self.steps, "callbacks": [report_steps(self.steps)], "verbose": 0}
+        history = model.fit(batches, **settings)
+        return self._posterior(problem, history, dataset, network)
+
+    def fits_together(self, dataset: Dataset, network: Network) -> bool:
+        """Whether models of several seeds are trained side by side: it pays where the network is small."""
+        return WeightSpace.of(network).size <= MOST_WEIGHTS_TOGETHER
+
+    def fit_together(self, dataset: Dataset, network: Network, seeds: Sequence[int]) -> list[ModelPosterior | FitError]:
+        """Train the models of several seeds side by side, each as if it were alone.
+
+        The fit of a seed is the same whichever the other seeds are, but for rounding if they are more or fewer.
+
+        Returns:
+            For each seed the posterior, or the error if its loss is not finite at the end.
+
+        Raises:
+            ValueError: If the network does not fit the dataset, or the method does not support it.
+        """
+        tasks = list(self._tasks(dataset, network, seeds))
+        histories = train_together([model for _, model, _ in tasks], [own for *_, own in tasks], steps=self.steps)
+        found = list[ModelPosterior | FitError]()
+        for (problem, _, _), history in zip(tasks, histories, strict=True):
+            try:
+                found.append(self._posterior(problem, history, dataset, network))
+            except FitError as error:
+                found.append(error)
+        return found
+
+    def _tasks(
+        self, dataset: Dataset, network: Network, seeds: Sequence[int]
+    ) -> Iterator[tuple[Problem, VariationalModel, ShuffledBatches]]:
+        """For each seed the problem, a model to be trained, and its batches."""
+        build, fitted = self.builder(dataset, network)
+        problem = self.problem(dataset, fitted)
+        rows = tf.constant(problem.x), tf.constant(problem.y)
+        for seed in seeds:
+            model = build(problem.network, len(problem.x), seed=seed)
+            model.compile(self.optimizer(), loss=negative_log_likelihood)
+            yield problem, model, ShuffledBatches(rows, self.batch_size, seed)
+
+    def _posterior(
+        self, problem: Problem, history: tf_keras.callbacks.History, dataset: Dataset, network: Network
+    ) -> ModelPosterior:
+        require_finite(history.history["loss"][-1])
+        return self.finished(problem.posterior(history.model), dataset, network)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PointWeights(GradientMethod):
+class PointWeights(ModelMethod):
     """A method whose weights are points.
 
     Attributes:

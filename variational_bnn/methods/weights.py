@@ -9,13 +9,12 @@ from typing import ClassVar
 
 from variational_bnn.base import Dataset, Network
 from variational_bnn.base.checks import is_positive, require, require_kl_weight
-from variational_bnn.methods.problem import ModelPosterior
-from variational_bnn.methods.training import GradientMethod
+from variational_bnn.methods.training import Builder, ModelMethod
 from variational_bnn.models.builders.weights import build_weight_variation
 
 
 @dataclass(frozen=True, kw_only=True)
-class WeightVariation(GradientMethod, abc.ABC):
+class WeightVariation(ModelMethod, abc.ABC):
     """A mean-field normal posterior over all weights and biases.
 
     Attributes:
@@ -34,20 +33,10 @@ class WeightVariation(GradientMethod, abc.ABC):
         require(is_positive(self.initial_scale), f"initial_scale must be > 0, got {self.initial_scale!r}")
         require_kl_weight(self.kl_weight)
 
-    def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
-        """Train the mean-field posterior by the negative evidence lower bound.
-
-        Raises:
-            FitError: If the loss is not finite at the end.
-            ValueError: If the network does not fit the dataset.
-        """
-        build = partial(
-            build_weight_variation,
-            estimator=self.estimator,
-            initial_scale=self.initial_scale,
-            kl_weight=self.kl_weight,
-        )
-        return self.train(build, dataset, network, seed)
+    def builder(self, dataset: Dataset, network: Network) -> tuple[Builder, Network]:
+        """The builder of layers with a mean-field posterior."""
+        settings = {"initial_scale": self.initial_scale, "kl_weight": self.kl_weight}
+        return partial(build_weight_variation, estimator=self.estimator, **settings), network
 
 
 @dataclass(frozen=True, kw_only=True)

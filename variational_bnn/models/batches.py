@@ -26,11 +26,13 @@ class Batches(abc.ABC):
         steps: Batches of an epoch; None if there is no end.
         batch_size: B, the largest number of rows of a batch.
         numbers: How many numbers a batch holds, about.
+        even: Whether it is certain that all batches have B rows.
     """
 
     steps: int | None
     batch_size: int
     numbers: int
+    even: bool
 
     @abc.abstractmethod
     def blocks(self, steps: int, size: int) -> tf.data.Dataset:
@@ -62,20 +64,27 @@ class ArrayBatches(Batches):
         self._count = len(leaves[0])
         self.batch_size = min(batch_size, self._count)
         self.steps = math.ceil(self._count / self.batch_size)
+        self.even = self._count % self.batch_size == 0
         self.numbers = self.batch_size * sum(math.prod(leaf.shape[1:]) for leaf in leaves)
 
     def blocks(self, steps: int, size: int) -> tf.data.Dataset:
         """The blocks of one epoch after the other, without end."""
         count, batch_size = self._count, self.batch_size
 
-        def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-            order = _order(count, self._seed, epoch) if self._shuffle else tf.range(count)
-            return tf.data.Dataset.range(0, steps, size).map(lambda first: of_block(order, tf.cast(first, tf.int32)))
+        passes = math.ceil(steps / self.steps)  # An epoch may be several passes through the rows.
 
-        def of_block(order: tf.Tensor, first: tf.Tensor) -> tuple[Structure, tf.Tensor]:
-            starts = batch_size * (first + tf.range(tf.minimum(size, steps - first)))
+        def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+            orders = tf.tile(tf.range(count)[None], [passes, 1])
+            if self._shuffle:
+                orders = _orders(count, self._seed, epoch * passes + tf.range(passes, dtype=tf.int64))
+            return tf.data.Dataset.range(0, steps, size).map(lambda first: of_block(orders, tf.cast(first, tf.int32)))
+
+        def of_block(orders: tf.Tensor, first: tf.Tensor) -> tuple[Structure, tf.Tensor]:
+            numbers = first + tf.range(tf.minimum(size, steps - first))
+            starts = batch_size * (numbers % self.steps)
             places = tf.minimum(starts[:, None] + tf.range(batch_size), count - 1)
-            return _rows(self._arrays, tf.gather(order, places)), tf.minimum(batch_size, count - starts)
+            rows = tf.gather(tf.reshape(orders, [-1]), places + count * (numbers // self.steps)[:, None])
+            return _rows(self._arrays, rows), tf.minimum(batch_size, count - starts)
 
         return tf.data.Dataset.counter().flat_map(of_epoch).prefetch(2)
 
@@ -94,9 +103,10 @@ class ShuffledBatches(Batches):
     """
 
     steps = None
+    even = True
 
     def __init__(self, arrays: tuple[npt.NDArray[np.float32], ...], batch_size: int, seed: int) -> None:
-        self._arrays, self._seed = tuple(tf.constant(array) for array in arrays), seed
+        self._arrays, self._seed = tuple(tf.convert_to_tensor(array) for array in arrays), seed
         self._count = len(arrays[0])
         self.batch_size = min(batch_size, self._count)
         self.numbers = self.batch_size * sum(math.prod(array.shape[1:]) for array in arrays)
@@ -118,9 +128,7 @@ class ShuffledBatches(Batches):
     def _in_rounds(self, places: tf.Tensor) -> tf.Tensor:
         """The rows at places of the stream, which are successive numbers."""
         first, last = places[0] // self._count, places[-1] // self._count
-        rounds = tf.range(first, last + 1)
-        order_of = lambda number: _order(self._count, self._seed, number)  # noqa: E731
-        orders = tf.map_fn(order_of, rounds, fn_output_signature=tf.TensorSpec([self._count], tf.int32))
+        orders = _orders(self._count, self._seed, tf.range(first, last + 1))
         return tf.gather(tf.reshape(orders, [-1]), places - first * self._count)
 
 
@@ -137,7 +145,7 @@ class DatasetBatches(Batches):
         shapes = [spec.shape.as_list() for spec in tf.nest.flatten(dataset.element_spec)]
         self.batch_size = shapes[0][0] or UNKNOWN_SIZE
         self.numbers = sum(math.prod(size or UNKNOWN_SIZE for size in shape) for shape in shapes)
-        self._dataset = dataset
+        self._dataset, self.even = dataset, False
 
     def blocks(self, steps: int, size: int) -> tf.data.Dataset:
         """The blocks of one epoch after the other, without end."""
@@ -164,10 +172,14 @@ def _is_tuple(dataset: tf.data.Dataset) -> bool:
     return isinstance(dataset.element_spec, tuple)
 
 
-def _order(count: int, seed: Any, number: tf.Tensor) -> tf.Tensor:
-    """The numbers below `count` in a random order, which two numbers decide."""
-    seeds = tf.stack([tf.cast(seed, tf.int64), number])
-    return tf.random.experimental.stateless_shuffle(tf.range(count), seed=seeds, alg="philox")
+def _orders(count: int, seed: Any, numbers: tf.Tensor) -> tf.Tensor:
+    """The whole numbers below `count` in random orders `[n, count]`, each of which the seed and a number decide."""
+
+    def order(number: tf.Tensor) -> tf.Tensor:
+        seeds = tf.stack([tf.cast(seed, tf.int64), number])
+        return tf.random.experimental.stateless_shuffle(tf.range(count), seed=seeds, alg="philox")
+
+    return tf.map_fn(order, numbers, fn_output_signature=tf.TensorSpec([count], tf.int32))
 
 
 def _rows(arrays: Structure, rows: tf.Tensor) -> Structure:

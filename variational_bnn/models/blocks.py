@@ -14,6 +14,12 @@ from variational_bnn.models.stochastic import Stochastic
 
 Logs = dict[str, tf.Tensor]
 
+STEPS_PER_EXECUTION = 256
+"""The most training steps in one compiled call, and batches between two calls of per-batch callbacks."""
+
+BLOCK_NUMBERS = 2**24
+"""The most numbers, of data and random ones, that a block of batches holds, unless it has a single batch."""
+
 
 class CalledTwiceError(Exception):
     """A layer is called twice in one training step, so that its random numbers cannot be drawn ahead."""
@@ -86,7 +92,7 @@ class BlockTraining:
     def __init__(self, model: Any, programs: dict[bool, BlockProgram], size: int, *, jit_compile: bool) -> None:
         self._model, self._programs, self._size, self._jit_compile = weakref.ref(model), programs, size, jit_compile
         self.batch_by_batch = model.train_function
-        self._parts: Iterator[tuple[Structure, tuple[int, int]]] = iter(())
+        self._parts: Iterator[tuple[Structure, int, int]] = iter(())
         self._batches: Structure = None
         self._start, self._stop, self._rows = 0, 0, 0
 
@@ -106,33 +112,43 @@ class BlockTraining:
         """Take the next batches that have as many rows: those of a block, or what follows in it."""
         part = next(self._parts, None)
         if part is None:
-            self._parts = _parts(*next(iterator))
+            self._parts = parts_of(*next(iterator))
             part = next(self._parts)
-        self._batches, (self._stop, rows) = part
+        self._batches, self._stop, rows = part
         self._start, self._rows = 0, self._rows or rows
         jit_compile = self._jit_compile and rows == self._rows
         if jit_compile:  # XLA compiles a program for each shape.
-            missing = self._size - self._stop
-            self._batches = tf.nest.map_structure(lambda values: _padded(values, missing), self._batches)
+            self._batches = padded(self._batches, self._size - self._stop)
         model: Any = self._model()
         if jit_compile not in self._programs:
             self._programs[jit_compile] = BlockProgram(model, jit_compile=jit_compile)
         self._program = self._programs[jit_compile]
 
 
-def _parts(batches: Structure, rows: tf.Tensor) -> Iterator[tuple[Structure, tuple[int, int]]]:
-    """The batches of a block that follow each other and have as many rows; how many they are, and of how many rows."""
-    counts = rows.numpy().tolist()
+def parts_of(batches: Structure, rows: tf.Tensor, *, stacked: bool = False) -> Iterator[tuple[Structure, int, int]]:
+    """The batches of a block that follow each other and have as many rows.
+
+    Args:
+        batches: Tensors `[k, B, ...]`, or of a stack `[k, M, B, ...]`.
+        rows: How many rows each batch has, `[k]`.
+        stacked: Whether they are those of a stack.
+
+    Yields:
+        The batches, how many they are, and how many rows each of them has.
+    """
     start = 0
-    for number, same in itertools.groupby(counts):
+    for number, same in itertools.groupby(rows.numpy().tolist()):
         stop = start + len(list(same))
-        yield part_of(batches, slice(start, stop), slice(number)), (stop - start, number)
+        between = [slice(None)] * stacked
+        yield part_of(batches, slice(start, stop), *between, slice(number)), stop - start, number
         start = stop
 
 
-def _padded(values: tf.Tensor, missing: int) -> tf.Tensor:
-    """Values followed by as many zeros along the first axis."""
-    return tf.pad(values, [[0, missing]] + [[0, 0]] * (len(values.shape) - 1)) if missing else values
+def padded(batches: Structure, missing: int) -> Structure:
+    """Batches followed by as many of zeros."""
+    if not missing:
+        return batches
+    return tf.nest.map_structure(lambda v: tf.pad(v, [[0, missing]] + [[0, 0]] * (len(v.shape) - 1)), batches)
 
 
 def each_once(

@@ -11,17 +11,11 @@ from typing import Any
 
 from variational_bnn.models.backend import layers_of, tf, tf_keras
 from variational_bnn.models.batches import Batches, batches_of, is_number_known, split_for_validation
-from variational_bnn.models.blocks import BlockProgram, BlockTraining
+from variational_bnn.models.blocks import BLOCK_NUMBERS, STEPS_PER_EXECUTION, BlockProgram, BlockTraining
 from variational_bnn.models.stochastic import Stochastic
-
-STEPS_PER_EXECUTION = 256
-"""The most training steps in one compiled call of `fit`, and batches between two calls of per-batch callbacks."""
 
 STEPS_BATCH_BY_BATCH = 32
 """Training steps in one compiled call of `fit` where it cannot run in blocks."""
-
-BLOCK_NUMBERS = 2**24
-"""The most numbers, of data and random ones, that a block of batches holds, unless it has a single batch."""
 
 STEPS_WORTH_XLA = 8000
 """From so many steps on a fit is compiled by XLA, whose compilation takes some seconds, unless `compile` says."""
@@ -94,7 +88,8 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         steps = given.get("steps_per_epoch") or batches.steps
         epochs = given.get("epochs", 1) - given.get("initial_epoch", 0)
         most = self.get_compile_config()["steps_per_execution"] or STEPS_PER_EXECUTION
-        calls = math.ceil(steps / min(most, self._most_steps(batches)))
+        numbers = batches.numbers + self.numbers_of_step(batches.batch_size)
+        calls = math.ceil(steps / max(1, min(most, BLOCK_NUMBERS // numbers)))
         size = math.ceil(steps / calls)
         jit_compile = self.jit_compile
         if jit_compile is None:
@@ -109,20 +104,18 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         finally:
             self.train_function = training.batch_by_batch
 
-    def _most_steps(self, batches: Batches) -> int:
-        """The most batches whose data and random numbers a block may hold."""
-        of_layers = [math.prod(x.output_shape[1:]) for x in layers_of(self) if isinstance(x, Stochastic)]
-        numbers = batches.numbers + batches.batch_size * sum(of_layers) + self.count_params()
-        return max(1, BLOCK_NUMBERS // numbers)
-
-    def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Compile the model, as `tf_keras.Model.compile`.
+    def numbers_of_step(self, batch_size: int) -> int:
+        """About how many random numbers a training step draws, at most.
 
         Args:
-            *args: As of `tf_keras.Model.compile`.
-            **kwargs: Further arguments of `tf_keras.Model.compile`.
+            batch_size: Rows of the step.
         """
-        super().compile(*args, **kwargs)
+        of_row = [math.prod(layer.output_shape[1:]) for layer in layers_of(self) if isinstance(layer, Stochastic)]
+        return self.count_params() + batch_size * sum(of_row)
+
+    def _reset_compile_cache(self) -> None:
+        """Forget compiled functions; Keras calls it in `compile`, without which it would not compile loaded models."""
+        super()._reset_compile_cache()
         self._forget_programs()
 
     @tf.__internal__.tracking.no_automatic_dependency_tracking

@@ -84,7 +84,7 @@ class Law:
     per_word: int
 
 
-NORMAL, SIGNS = Law(_normals, 1), Law(_signs, BITS)
+NORMAL, SIGNS, UNIFORM = Law(_normals, 1), Law(_signs, BITS), Law(_uniform, 1)
 
 
 class RandomNumbers:
@@ -107,6 +107,10 @@ class RandomNumbers:
     def signs(self, shape: Shape, dtype: tf.DType) -> tf.Tensor:
         """Independent values of a shape that are 1 or -1, each with probability 1/2."""
         return self._next(SIGNS, shape, dtype)
+
+    def uniform(self, shape: Shape, dtype: tf.DType) -> tf.Tensor:
+        """Independent values of a shape that are uniform in (0, 1)."""
+        return self._next(UNIFORM, shape, dtype)
 
     def _next(self, law: Law, shape: Shape, dtype: tf.DType) -> tf.Tensor:
         self._draws += 1

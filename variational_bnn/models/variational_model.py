@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variational_bnn.base.checks import require, require_all
-from variational_bnn.models import convolutions, dense, latents, shared_units
+from variational_bnn.models import convolutions, dense, dropout, latents, shared_units
 from variational_bnn.models.backend import layers_of, register, tf, tf_keras
 from variational_bnn.models.likelihood_head import LikelihoodHead
 from variational_bnn.models.losses import negative_log_likelihood, variational_layers
@@ -18,7 +18,7 @@ from variational_bnn.models.point_prior import prior_penalties
 NUMERIC_KINDS = "biuf"
 """Kinds of NumPy's data types that hold numbers: booleans, integers, unsigned integers and floats."""
 
-_LOADED_WITH = (convolutions, dense, latents, shared_units)
+_LOADED_WITH = (convolutions, dense, dropout, latents, shared_units)
 """Keras imports only this module to load a saved model; these modules register the layers that such a model names."""
 
 
@@ -103,9 +103,9 @@ class VariationalModel(ManyStepsModel):
             ValueError: If the arrays have a shape that does not fit the model, hold values that are not finite
                 numbers, or targets to which the likelihood gives no density.
         """
-        self._check(x, args[0] if args else kwargs.get("y"))
+        self.require_fitting(x, args[0] if args else kwargs.get("y"))
         if isinstance(validation_data, tuple):
-            self._check(*validation_data[:2])
+            self.require_fitting(*validation_data[:2])
         return super().fit(x, *args, validation_data=validation_data, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -124,7 +124,7 @@ class VariationalModel(ManyStepsModel):
             ValueError: If the arrays have a shape that does not fit the model, hold values that are not finite
                 numbers, or targets to which the likelihood gives no density.
         """
-        self._check(x, y)
+        self.require_fitting(x, y)
         return super().evaluate(x, y, *args, **kwargs)
 
     def save(self, filepath: Any, *args: Any, save_format: str | None = None, **kwargs: Any) -> None:
@@ -144,8 +144,13 @@ class VariationalModel(ManyStepsModel):
         require(not ends, f"a VariationalModel cannot be saved in HDF5: {what_to_do}, got {str(filepath)!r}")
         super().save(filepath, *args, save_format=save_format, **kwargs)
 
-    def _check(self, x: Any, y: Any = None) -> None:
-        """Raise a `ValueError` of one line for arrays that do not fit; other kinds of data come batch by batch."""
+    def require_fitting(self, x: Any, y: Any = None) -> None:
+        """Raise a `ValueError` of one line for arrays that do not fit; other kinds of data come batch by batch.
+
+        Args:
+            x: Inputs.
+            y: Targets, or None.
+        """
         x, y = (_as_array(values) for values in (x, y))
         if x is not None and len(self.inputs) == 1 and self.inputs[0].dtype.is_floating:
             require(x.dtype.kind in NUMERIC_KINDS, f"x must hold numbers, got {x.dtype}")

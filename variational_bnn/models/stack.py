@@ -1,0 +1,216 @@
+"""Many models of one architecture as one: their variables are stacked along a first axis, and trained by one program.
+
+A step computes the losses of all M models and their gradients by operations on stacked values. No value of a model
+depends on another model, so each is trained as if it were alone, and a loss that becomes NaN stays its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from variational_bnn.models.backend import layers_of, tf, tf_keras, tfp
+from variational_bnn.models.batches import Structure
+from variational_bnn.models.blocks import each_once
+from variational_bnn.models.losses import negative_log_likelihood, variational_layers
+from variational_bnn.models.many_steps import ManyStepsModel
+from variational_bnn.models.point_prior import prior_penalties, priors_of
+from variational_bnn.models.random_numbers import RandomNumbers, Source, drawing_from
+from variational_bnn.models.stochastic import Stochastic
+from variational_bnn.models.variational_model import VariationalModel
+
+Terms = dict[str, tf.Tensor]
+"""The terms of the loss by name, as `VariationalModel` shows them, in nats per example."""
+
+ELEMENTWISE = ("Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam", "RMSprop", "SGD")
+"""The optimizers of Keras that treat each number apart, and so can treat several models at once."""
+
+RANDOM = (
+    tf_keras.__internal__.layers.BaseRandomLayer,
+    *(
+        getattr(tfp.layers, f"{kind}{estimator}")
+        for kind in ("Dense", "Convolution1D", "Convolution2D", "Convolution3D")
+        for estimator in ("Reparameterization", "Flipout")
+    ),
+    tfp.layers.DenseLocalReparameterization,
+)
+"""The stochastic layers of Keras and TFP; those of this package are subclasses that draw by `RandomNumbers`."""
+
+NOT_SUPPORTED = ("metrics", "weighted_metrics", "loss_weights", "run_eagerly")
+"""Arguments of `compile` that a model of a stack cannot have."""
+
+
+class Stack:
+    """M models that are trained as one: a copy of their architecture is called with values in place of its variables.
+
+    Args:
+        models: The models, of one architecture; see `reason_against`.
+    """
+
+    def __init__(self, models: Sequence[VariationalModel]) -> None:
+        # A copy: nobody else calls it while it has other values.
+        self._copy = type(models[0]).from_config(models[0].get_config())
+        self._models, self._optimizer = models, _optimizer_of(models)
+        self._places, *own = map(_values_of, [self._copy, *models])
+        self._own = list(zip(*own, strict=True))
+        self._values = [tf.Variable(tf.stack(same)) for same in self._own]
+        self._trained = self._values[: len(self._copy.trainable_variables)]
+        self._optimizer.build(self._trained)
+        self._own_state = list(zip(*(model.optimizer.variables for model in models), strict=True))
+        for stacked, same in zip(self._optimizer.variables, self._own_state, strict=True):
+            stacked.assign(tf.stack(same) if stacked.shape != same[0].shape else same[0])
+
+    def give_back(self) -> None:
+        """Give the models the values that were trained, and their optimizers their state."""
+        pairs = [*zip(self._values, self._own, strict=True)]
+        for stacked, same in [*pairs, *zip(self._optimizer.variables, self._own_state, strict=True)]:
+            for number, variable in enumerate(same):
+                variable.assign(stacked[number] if stacked.shape != variable.shape else stacked)
+
+    @tf.function(autograph=False)
+    def train(self, batches: Structure, steps: tf.Tensor, *, jit_compile: bool) -> Terms:
+        """Run a step on each of the first batches.
+
+        Args:
+            batches: Tensors `[k, M, B, ...]` in a structure `(x, y)` or `(x, y, sample_weight)`.
+            steps: How many of the batches to train on, a scalar tensor.
+            jit_compile: Whether XLA compiles the loop over the steps.
+
+        Returns:
+            The terms of the loss of each model in each step, `[steps, M]`.
+        """
+        calls, outer = tf.shape(tf.nest.flatten(batches)[0])[0], tf.compat.v1.get_default_graph()
+        layers = list(zip(*map(_stochastic, [self._copy, *self._models]), strict=True))
+        first = {own: [RandomNumbers(one.noise_seed, one.draws + 1) for one in same] for own, *same in layers}
+
+        @tf.function(jit_compile=jit_compile, autograph=False)
+        def loop(batches: Structure, steps: tf.Tensor) -> list[tf.Tensor]:
+            graphs = outer, tf.compat.v1.get_default_graph()
+
+            def step(number: tf.Tensor, kept: Any) -> Any:
+                batch = tf.nest.map_structure(lambda values: values[number], batches)
+                terms = self._step(batch, lambda member: each_once(first, calls, graphs, number, member))
+                return number + 1, [
+                    array.write(number, terms[name]) for name, array in zip(self._names, kept, strict=True)
+                ]
+
+            kept = [tf.TensorArray(tf.float32, calls, element_shape=[len(self._models)]) for _ in self._names]
+            _, kept = tf.while_loop(lambda number, _: number < steps, step, [0, kept], parallel_iterations=1)
+            return [array.stack() for array in kept]
+
+        terms = loop(batches, steps)
+        for _, *same in layers:
+            for layer in same:
+                layer.draws.assign_add(tf.cast(steps, tf.int64))
+        return {name: values[:steps] for name, values in zip(self._names, terms, strict=True)}
+
+    def _step(self, batch: Structure, source_of: Callable[[tf.Tensor], Source]) -> Terms:
+        """Train on a batch; the terms of the losses `[M]`."""
+
+        def of_member(parts: Any) -> tuple[Terms, list[tf.Tensor]]:
+            member, values, own_batch = parts
+            trained = values[: len(self._trained)]
+            with tf.GradientTape() as tape, self._having(values), drawing_from(source_of(member)):
+                tape.watch(trained)
+                terms = self._terms(*own_batch)
+            return terms, tape.gradient(terms["loss"], trained, unconnected_gradients="zero")
+
+        members = tf.range(len(self._models)), [tf.convert_to_tensor(stacked) for stacked in self._values], batch
+        terms, gradients = tf.vectorized_map(of_member, members, fallback_to_while_loop=False)
+        pairs = zip(gradients, self._trained, strict=True)
+        self._optimizer.apply_gradients(pairs, experimental_aggregate_gradients=False)
+        return dict(terms)
+
+    @property
+    def _names(self) -> list[str]:
+        """Names of the terms."""
+        kinds = sorted({layer.kind for layer in variational_layers(self._copy)})
+        parts = [f"kl_{kind}" for kind in kinds if len(kinds) > 1]
+        return ["loss", "nll", "kl", *parts, *(["prior_penalty"] if priors_of(self._copy) else [])]
+
+    def _terms(self, x: Any, y: Any, sample_weight: Any = None) -> Terms:
+        """The loss of the copy with the values that it has, and its terms, scalars."""
+        nll = negative_log_likelihood(y, self._copy(x, training=True))
+        if sample_weight is not None:
+            nll *= tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
+        layers, none = variational_layers(self._copy), tf.zeros((), nll.dtype)
+        terms = {"nll": tf.reduce_mean(nll), "kl": sum((layer.kl for layer in layers), none)}
+        for kind in {layer.kind for layer in layers}:
+            terms[f"kl_{kind}"] = sum((layer.kl for layer in layers if layer.kind == kind), none)
+        terms["prior_penalty"] = sum(prior_penalties(self._copy), none)
+        weighted = sum((layer.kl_weight * layer.kl for layer in layers), none)
+        terms["loss"] = terms["nll"] + weighted + terms["prior_penalty"]
+        return {name: tf.cast(terms[name], tf.float32) for name in self._names}
+
+    @contextlib.contextmanager
+    def _having(self, values: Sequence[tf.Tensor]) -> Iterator[None]:
+        """Within the context, the layers of the copy have these values in place of their variables."""
+        by_variable = {id(place): value for place, value in zip(self._places, values, strict=True)}
+        replaced = [(x, n, v) for x in layers_of(self._copy) for n, v in vars(x).items() if id(v) in by_variable]
+        for layer, name, variable in replaced:
+            object.__setattr__(layer, name, by_variable[id(variable)])
+        try:
+            yield
+        finally:
+            for layer, name, variable in replaced:
+                object.__setattr__(layer, name, variable)
+
+
+def _values_of(model: VariationalModel) -> list[tf.Variable]:
+    """The variables on which the loss of a model depends."""
+    return [*model.trainable_variables, *(layer.kl_weight for layer in variational_layers(model))]
+
+
+def _stochastic(model: VariationalModel) -> list[Stochastic]:
+    return [layer for layer in layers_of(model) if isinstance(layer, Stochastic)]
+
+
+def _optimizer_of(models: Sequence[VariationalModel]) -> tf_keras.optimizers.Optimizer:
+    """An optimizer like those of the models, which are built."""
+    for model in models:
+        model.optimizer.build(model.trainable_variables)
+    own = models[0].optimizer
+    return type(own).from_config(own.get_config())
+
+
+def architecture(model: VariationalModel) -> str:
+    """What models of a stack have in common, as text: layers and optimizer, without the seeds and names of layers."""
+    config = {**model.get_config(), "name": "", "optimizer": model.optimizer.get_config()}
+    text = json.dumps(_without_seeds(config), sort_keys=True, default=repr)
+    for number, layer in enumerate(model.layers):
+        text = text.replace(f'"{layer.name}"', f'"{number}"')
+    return f"{text} {int(model.optimizer.iterations)}"
+
+
+def _without_seeds(config: Any) -> Any:
+    if isinstance(config, dict):
+        return {name: _without_seeds(value) for name, value in config.items() if name != "seed"}
+    return [_without_seeds(value) for value in config] if isinstance(config, (list, tuple)) else config
+
+
+def reason_against(model: Any) -> str | None:
+    """Why a model cannot be trained together with others, as the end of a sentence; None if it can."""
+    if not isinstance(model, VariationalModel):
+        return f"must be a VariationalModel, got {type(model).__name__}"
+    compiled = model.get_compile_config()
+    if compiled is None or model.loss is not negative_log_likelihood:
+        return "must be compiled with negative_log_likelihood"
+    if given := [name for name in NOT_SUPPORTED if compiled[name]]:
+        return f"must be compiled without {', '.join(given)}"
+    optimizer = model.optimizer
+    settings = optimizer.get_config() if isinstance(optimizer, tf_keras.optimizers.Optimizer) else {}
+    if type(optimizer).__name__ not in ELEMENTWISE or settings["clipnorm"] or settings["global_clipnorm"]:
+        return f"must have an optimizer that treats each number apart, without norms, got {type(optimizer).__name__}"
+    if type(model).train_step is not ManyStepsModel.train_step:
+        return "must have no train_step of its own"
+    apart = [layer.draws for layer in _stochastic(model)] + [layer.kl_weight for layer in variational_layers(model)]
+    others = [v.name for v in model.non_trainable_variables if not any(v is own for own in apart)]
+    if others:
+        return f"must have no variables that training changes in another way, got {', '.join(others)}"
+    if found := [x.name for x in layers_of(model) if isinstance(x, RANDOM) and not isinstance(x, Stochastic)]:
+        return f"must have no stochastic layers of other packages, got {', '.join(found)}"
+    if len(model.losses) != len(variational_layers(model)) + len(priors_of(model)):
+        return "must have no losses but those of this package's layers and priors, each once"
+    return None
