@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import abc
+import itertools
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +15,20 @@ from variational_bnn.models.backend import tf, tf_keras
 
 Structure = Any
 """A tensor, or tuples, lists and dictionaries of tensors, as Keras takes them: such as `(x, y)`."""
+
+
+class Block(NamedTuple):
+    """Batches that follow each other and have as many rows.
+
+    Attributes:
+        batches: A structure of tensors `[k, B, ...]`.
+        count: How many of the k batches there are; others follow that are not to be used.
+        rows: B.
+    """
+
+    batches: Structure
+    count: int
+    rows: int
 
 
 UNKNOWN_SIZE = 128
@@ -35,16 +51,13 @@ class Batches(abc.ABC):
     even: bool
 
     @abc.abstractmethod
-    def blocks(self, steps: int, size: int) -> tf.data.Dataset:
+    def blocks(self, steps: int, size: int) -> Iterator[Block]:
         """The blocks of one epoch after the other, without end.
 
         Args:
             steps: Batches of an epoch.
-            size: The largest number k of batches in a block. The last block of an epoch may have fewer.
-
-        Returns:
-            Pairs of the batches `[k, B, ...]`, a structure, and of how many rows each of them has, `[k]`. A batch of
-            fewer than B rows ends with other values.
+            size: The number k of batches of a block; a block of batches that have fewer rows than others may be
+                smaller.
         """
 
 
@@ -67,26 +80,31 @@ class ArrayBatches(Batches):
         self.even = self._count % self.batch_size == 0
         self.numbers = self.batch_size * sum(math.prod(leaf.shape[1:]) for leaf in leaves)
 
-    def blocks(self, steps: int, size: int) -> tf.data.Dataset:
+    def blocks(self, steps: int, size: int) -> Iterator[Block]:
         """The blocks of one epoch after the other, without end."""
         count, batch_size = self._count, self.batch_size
-
         passes = math.ceil(steps / self.steps)  # An epoch may be several passes through the rows.
 
         def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             orders = tf.tile(tf.range(count)[None], [passes, 1])
             if self._shuffle:
                 orders = _orders(count, self._seed, epoch * passes + tf.range(passes, dtype=tf.int64))
-            return tf.data.Dataset.range(0, steps, size).map(lambda first: of_block(orders, tf.cast(first, tf.int32)))
+            blocks = tf.data.Dataset.range(0, steps - (not self.even), size)
+            whole = blocks.map(_plain(lambda first: of_block(orders, tf.cast(first, tf.int32))))
+            return whole if self.even else whole.concatenate(tf.data.Dataset.from_tensors(last(orders[0])))
 
-        def of_block(orders: tf.Tensor, first: tf.Tensor) -> tuple[Structure, tf.Tensor]:
-            numbers = first + tf.range(tf.minimum(size, steps - first))
-            starts = batch_size * (numbers % self.steps)
-            places = tf.minimum(starts[:, None] + tf.range(batch_size), count - 1)
-            rows = tf.gather(tf.reshape(orders, [-1]), places + count * (numbers // self.steps)[:, None])
-            return _rows(self._arrays, rows), tf.minimum(batch_size, count - starts)
+        def of_block(orders: tf.Tensor, first: tf.Tensor) -> tuple[Structure, tf.Tensor, int]:
+            numbers = first + tf.range(size)
+            places = batch_size * (numbers % self.steps)[:, None] + tf.range(batch_size)
+            places = tf.minimum(places + count * (numbers // self.steps)[:, None], passes * count - 1)
+            rows = tf.gather(tf.reshape(orders, [-1]), places)
+            return _rows(self._arrays, rows), tf.minimum(size, steps - (not self.even) - first), batch_size
 
-        return tf.data.Dataset.counter().flat_map(of_epoch).prefetch(2)
+        def last(order: tf.Tensor) -> tuple[Structure, int, int]:
+            rows = order[batch_size * (self.steps - 1) :]
+            return _rows(self._arrays, rows[None]), 1, count % batch_size
+
+        return _in_turn(tf.data.Dataset.counter().flat_map(_plain(of_epoch)))
 
 
 class ShuffledBatches(Batches):
@@ -111,19 +129,19 @@ class ShuffledBatches(Batches):
         self.batch_size = min(batch_size, self._count)
         self.numbers = self.batch_size * sum(math.prod(array.shape[1:]) for array in arrays)
 
-    def blocks(self, steps: int, size: int) -> tf.data.Dataset:
+    def blocks(self, steps: int, size: int) -> Iterator[Block]:
         """The blocks of one epoch after the other, without end."""
         count, batch_size, per_epoch = self._count, self.batch_size, math.ceil(steps / size)
 
-        def of_block(number: tf.Tensor) -> tuple[Structure, tf.Tensor]:
+        def of_block(number: tf.Tensor) -> tuple[Structure, tf.Tensor, int]:
             epoch, within = number // per_epoch, number % per_epoch
-            batches = tf.minimum(size, tf.cast(steps - within * size, tf.int32))
-            first = (epoch * steps + within * size) * batch_size
-            places = tf.range(first, first + tf.cast(batches * batch_size, tf.int64))
+            first = epoch * steps + within * size
+            places = first * batch_size + tf.range(size * batch_size, dtype=tf.int64)
             rows = self._in_rounds(places) if count > batch_size else tf.cast(places % count, tf.int32)
-            return _rows(self._arrays, tf.reshape(rows, [-1, batch_size])), tf.fill([batches], batch_size)
+            batches = _rows(self._arrays, tf.reshape(rows, [size, batch_size]))
+            return batches, tf.minimum(size, tf.cast(steps - within * size, tf.int32)), batch_size
 
-        return tf.data.Dataset.counter().map(of_block).prefetch(2)
+        return _in_turn(tf.data.Dataset.counter().map(_plain(of_block)))
 
     def _in_rounds(self, places: tf.Tensor) -> tf.Tensor:
         """The rows at places of the stream, which are successive numbers."""
@@ -147,12 +165,13 @@ class DatasetBatches(Batches):
         self.numbers = sum(math.prod(size or UNKNOWN_SIZE for size in shape) for shape in shapes)
         self._dataset, self.even = dataset, False
 
-    def blocks(self, steps: int, size: int) -> tf.data.Dataset:
+    def blocks(self, steps: int, size: int) -> Iterator[Block]:
         """The blocks of one epoch after the other, without end."""
-        per_epoch = math.ceil(steps / size)
+        per_epoch, is_tuple = math.ceil(steps / size), isinstance(self._dataset.element_spec, tuple)
 
         def counted(number: tf.Tensor, *batch: Any) -> Any:
-            return number, (batch[0] if len(batch) == 1 else batch, tf.shape(tf.nest.flatten(batch)[0])[0])
+            structure = batch if is_tuple else batch[0]
+            return number, (structure, tf.shape(tf.nest.flatten(batch)[0])[0])
 
         def block_of(number: tf.Tensor, *_: Any) -> tf.Tensor:
             return (number // steps) * per_epoch + (number % steps) // size
@@ -160,16 +179,23 @@ class DatasetBatches(Batches):
         def batches_in(block: tf.Tensor) -> tf.Tensor:
             return tf.minimum(tf.cast(size, tf.int64), steps - (block % per_epoch) * size)
 
+        def padded_batches(_: tf.Tensor, batches: tf.data.Dataset) -> tf.data.Dataset:
+            return batches.map(_plain(lambda _, batch: batch)).padded_batch(size)
+
         endless = self._dataset if self.steps is None else self._dataset.repeat()
-        numbered = endless.enumerate().map(counted if _is_tuple(endless) else lambda n, batch: counted(n, batch))
-        blocks = numbered.group_by_window(
-            block_of, lambda _, batches: batches.map(lambda _, batch: batch).padded_batch(size), None, batches_in
+        numbered = endless.enumerate().map(
+            _plain(lambda number, batch: counted(number, *batch if is_tuple else [batch]))
         )
-        return blocks.prefetch(2)
-
-
-def _is_tuple(dataset: tf.data.Dataset) -> bool:
-    return isinstance(dataset.element_spec, tuple)
+        blocks = numbered.group_by_window(_plain(block_of), _plain(padded_batches), None, _plain(batches_in))
+        whole = 0
+        for batches, rows in blocks.prefetch(2):
+            start = 0
+            for number, same in itertools.groupby(rows.numpy().tolist()):
+                stop = start + len(list(same))
+                whole = whole or number
+                part = part_of(batches, slice(start, stop), slice(number))
+                yield Block(padded(part, size - (stop - start)) if number == whole else part, stop - start, number)
+                start = stop
 
 
 def _orders(count: int, seed: Any, numbers: tf.Tensor) -> tf.Tensor:
@@ -180,6 +206,29 @@ def _orders(count: int, seed: Any, numbers: tf.Tensor) -> tf.Tensor:
         return tf.random.experimental.stateless_shuffle(tf.range(count), seed=seeds, alg="philox")
 
     return tf.map_fn(order, numbers, fn_output_signature=tf.TensorSpec([count], tf.int32))
+
+
+def _plain(function: Any) -> Any:
+    """A function of `tf.data` as it is written, which AutoGraph need not translate."""
+    return tf.autograph.experimental.do_not_convert(function)
+
+
+def _in_turn(blocks: tf.data.Dataset) -> Iterator[Block]:
+    """The blocks of a dataset, of which some are made ahead while others are trained on."""
+    for batches, count, rows in blocks.prefetch(2):
+        yield Block(batches, int(count), int(rows))
+
+
+def padded(batches: Structure, missing: int) -> Structure:
+    """Batches followed by as many of zeros.
+
+    Args:
+        batches: A structure of tensors `[k, ...]`.
+        missing: How many batches of zeros.
+    """
+    if not missing:
+        return batches
+    return tf.nest.map_structure(lambda v: tf.pad(v, [[0, missing]] + [[0, 0]] * (len(v.shape) - 1)), batches)
 
 
 def _rows(arrays: Structure, rows: tf.Tensor) -> Structure:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from variational_bnn.models.backend import layers_of, tf
-from variational_bnn.models.batches import Structure, part_of
+from variational_bnn.models.batches import Block, Structure
 from variational_bnn.models.random_numbers import DrawnAhead, RandomNumbers, Source, drawing_from
 from variational_bnn.models.stochastic import Stochastic
 
@@ -77,78 +76,45 @@ class BlockProgram:
 
 
 class BlockTraining:
-    """What Keras's `fit` calls to train: it takes blocks from an iterator, and runs steps on their batches.
+    """What Keras's `fit` calls to train: it runs the next steps on the batches of blocks.
 
     Args:
         model: The model that is trained. It is not kept alive.
         programs: The programs that were made for the model before, by whether XLA compiles them. New ones are added.
-        size: The largest number of batches in a block.
-        jit_compile: Whether XLA compiles the program of all batches but those that have fewer rows than others.
+        blocks: The blocks, in the order of the batches.
+        jit_compile: Whether XLA compiles the program of all batches but those that have fewer rows than the first.
 
     Attributes:
         batch_by_batch: What trains the model otherwise, on batches that come alone.
     """
 
-    def __init__(self, model: Any, programs: dict[bool, BlockProgram], size: int, *, jit_compile: bool) -> None:
-        self._model, self._programs, self._size, self._jit_compile = weakref.ref(model), programs, size, jit_compile
+    def __init__(
+        self, model: Any, programs: dict[bool, BlockProgram], blocks: Iterator[Block], *, jit_compile: bool
+    ) -> None:
+        self._model, self._programs, self._blocks, self._jit_compile = weakref.ref(model), programs, blocks, jit_compile
         self.batch_by_batch = model.train_function
-        self._parts: Iterator[tuple[Structure, int, int]] = iter(())
-        self._batches: Structure = None
-        self._start, self._stop, self._rows = 0, 0, 0
+        self._block, self._start, self._rows = Block(None, 0, 0), 0, 0
 
-    def __call__(self, iterator: Iterator[tuple[Structure, tf.Tensor]]) -> Logs:
-        """Run the next steps, as many as the model's `steps_per_execution` says, and return the model's metrics."""
+    def __call__(self, iterator: Any) -> Logs:
+        """Run as many steps as the model's `steps_per_execution` says, and return the model's metrics.
+
+        Args:
+            iterator: Keras's, which is not used.
+        """
         model: Any = self._model()
         left, logs = int(model.steps_per_execution.numpy()), Logs()
         while left:
-            if self._start == self._stop:
-                self._take(iterator)
-            stop = min(self._start + left, self._stop)
-            logs = self._program(self._batches, self._start, stop)
+            if self._start == self._block.count:
+                self._block, self._start = next(self._blocks), 0
+                self._rows = self._rows or self._block.rows
+            # XLA compiles a program for each shape.
+            jit_compile = self._jit_compile and self._block.rows == self._rows
+            if jit_compile not in self._programs:
+                self._programs[jit_compile] = BlockProgram(model, jit_compile=jit_compile)
+            stop = min(self._start + left, self._block.count)
+            logs = self._programs[jit_compile](self._block.batches, self._start, stop)
             left, self._start = left - (stop - self._start), stop
         return logs
-
-    def _take(self, iterator: Iterator[tuple[Structure, tf.Tensor]]) -> None:
-        """Take the next batches that have as many rows: those of a block, or what follows in it."""
-        part = next(self._parts, None)
-        if part is None:
-            self._parts = parts_of(*next(iterator))
-            part = next(self._parts)
-        self._batches, self._stop, rows = part
-        self._start, self._rows = 0, self._rows or rows
-        jit_compile = self._jit_compile and rows == self._rows
-        if jit_compile:  # XLA compiles a program for each shape.
-            self._batches = padded(self._batches, self._size - self._stop)
-        model: Any = self._model()
-        if jit_compile not in self._programs:
-            self._programs[jit_compile] = BlockProgram(model, jit_compile=jit_compile)
-        self._program = self._programs[jit_compile]
-
-
-def parts_of(batches: Structure, rows: tf.Tensor, *, stacked: bool = False) -> Iterator[tuple[Structure, int, int]]:
-    """The batches of a block that follow each other and have as many rows.
-
-    Args:
-        batches: Tensors `[k, B, ...]`, or of a stack `[k, M, B, ...]`.
-        rows: How many rows each batch has, `[k]`.
-        stacked: Whether they are those of a stack.
-
-    Yields:
-        The batches, how many they are, and how many rows each of them has.
-    """
-    start = 0
-    for number, same in itertools.groupby(rows.numpy().tolist()):
-        stop = start + len(list(same))
-        between = [slice(None)] * stacked
-        yield part_of(batches, slice(start, stop), *between, slice(number)), stop - start, number
-        start = stop
-
-
-def padded(batches: Structure, missing: int) -> Structure:
-    """Batches followed by as many of zeros."""
-    if not missing:
-        return batches
-    return tf.nest.map_structure(lambda v: tf.pad(v, [[0, missing]] + [[0, 0]] * (len(v.shape) - 1)), batches)
 
 
 def each_once(

@@ -95,12 +95,13 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         if jit_compile is None:
             convolutions = any(hasattr(layer, "dilation_rate") for layer in layers_of(self))
             jit_compile = steps * epochs >= STEPS_WORTH_XLA and not convolutions
-        training = BlockTraining(self, self._block_programs, size, jit_compile=jit_compile)
+        training = BlockTraining(self, self._block_programs, batches.blocks(steps, size), jit_compile=jit_compile)
         others = {name: value for name, value in given.items() if name not in _OF_DATA}
         self.train_function = training  # Which Keras takes then.
         try:
             with self._steps_per_call(size):
-                return super().fit(batches.blocks(steps, size), steps_per_epoch=steps, **others)
+                # Keras counts the steps; the blocks come from `training`.
+                return super().fit(tf.data.Dataset.counter(), steps_per_epoch=steps, **others)
         finally:
             self.train_function = training.batch_by_batch
 

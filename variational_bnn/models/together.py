@@ -12,7 +12,7 @@ from variational_bnn.base.checks import Array, require, require_count
 from variational_bnn.base.progress import report
 from variational_bnn.models.backend import tf, tf_keras
 from variational_bnn.models.batches import ArrayBatches, Batches
-from variational_bnn.models.blocks import BLOCK_NUMBERS, STEPS_PER_EXECUTION, padded, parts_of
+from variational_bnn.models.blocks import BLOCK_NUMBERS, STEPS_PER_EXECUTION
 from variational_bnn.models.stack import Stack, Terms, architecture, reason_against
 from variational_bnn.models.variational_model import VariationalModel
 
@@ -132,13 +132,14 @@ def _train(models: list[VariationalModel], batches: list[Batches], epochs: int, 
     size = math.ceil(whole_block / math.ceil(whole_block / most))
     compiled = steps * epochs >= STEPS_WORTH_XLA
     stack, histories, trained = Stack(models), [_begun(model) for model in models], _Trained(steps)
-    largest, blocks = 0, iter(_stacked_blocks(batches, whole_block, size))
+    blocks, largest = zip(*(own.blocks(whole_block, size) for own in batches), strict=True), 0
     while trained.steps < steps * epochs:
-        for part, count, rows in parts_of(*next(blocks), stacked=True):
-            largest, count = largest or rows, min(count, steps * epochs - trained.steps)
-            jit_compile = compiled and rows == largest  # XLA compiles a program for each shape.
-            part = padded(part, size - len(tf.nest.flatten(part)[0])) if jit_compile else part
-            trained.add(stack.train(part, tf.constant(count), jit_compile=jit_compile), rows)
+        of_models = next(blocks)
+        _, count, rows = of_models[0]  # As of the others: they have the same numbers.
+        largest, count = largest or rows, min(count, steps * epochs - trained.steps)
+        block = tf.nest.map_structure(lambda *values: tf.stack(values, axis=1), *(own.batches for own in of_models))
+        # XLA compiles a program for each shape.
+        trained.add(stack.train(block, tf.constant(count), jit_compile=compiled and rows == largest), rows)
         report(trained.steps, steps * epochs)
         for epoch, terms in trained.finished_epochs():
             for member, history in enumerate(histories):
@@ -174,16 +175,6 @@ class _Trained:
             self._terms = {name: rest for name, (_, rest) in parts.items()}
             yield self._epochs, {name: np.average(own, axis=0, weights=rows) for name, (own, _) in parts.items()}
             self._epochs += 1
-
-
-def _stacked_blocks(batches: list[Batches], steps: int, size: int) -> tf.data.Dataset:
-    """The blocks of all, stacked along a second axis; how many rows a batch has, is the same for all."""
-
-    def stacked(*blocks: Any) -> Any:
-        parts = [part for part, _ in blocks]
-        return tf.nest.map_structure(lambda *values: tf.stack(values, axis=1), *parts), blocks[0][1]
-
-    return tf.data.Dataset.zip(tuple(own.blocks(steps, size) for own in batches)).map(stacked).prefetch(2)
 
 
 def _begun(model: VariationalModel) -> History:
