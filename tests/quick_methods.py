@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from variational_bnn.base import Dataset, Diagnostics, Network, Predictive
+from variational_bnn.base.progress import report
 
 Array = npt.NDArray[np.float64]
 
@@ -68,3 +71,53 @@ class Noting:
         if seed in self._raises:
             raise self._raises[seed]
         return Line().fit(dataset, network, seed)
+
+
+@dataclasses.dataclass(frozen=True)
+class Together:
+    """A `Line` that is fitted from several seeds together, and writes down in a folder which they were.
+
+    A note is the number of training rows, "alone" or "together", and the seeds.
+
+    Attributes:
+        place: The folder.
+        fails: The errors of single seeds, by the number of training rows and the seed.
+        raises: The error of all of them together.
+        lost: How many of the fits it does not return.
+        seconds: How long all of them take.
+    """
+
+    place: Path
+    fails: Mapping[tuple[int, int], Exception] = dataclasses.field(default_factory=dict)
+    raises: Exception | None = None
+    lost: int = 0
+    seconds: float = 0.0
+
+    def supports(self, dataset: Dataset, network: Network) -> str | None:
+        return None
+
+    def fit(self, dataset: Dataset, network: Network, seed: int) -> Any:
+        self._note(dataset, "alone", [seed])
+        if (len(dataset.x), seed) in self.fails:
+            raise self.fails[len(dataset.x), seed]
+        return Line().fit(dataset, network, seed)
+
+    def fits_together(self, dataset: Dataset, network: Network) -> bool:
+        return True
+
+    def fit_together(self, dataset: Dataset, network: Network, seeds: Sequence[int]) -> list[Any]:
+        self._note(dataset, "together", seeds)
+        if self.raises is not None:
+            raise self.raises
+        time.sleep(self.seconds)
+        report(1, 2)
+        line = Line().fit(dataset, network, 0)
+        return [self.fails.get((len(dataset.x), seed), line) for seed in seeds[self.lost :]]
+
+    def _note(self, dataset: Dataset, how: str, seeds: Sequence[int]) -> None:
+        (self.place / f"{time.monotonic_ns()} {len(dataset.x)} {how} {' '.join(map(str, seeds))}").touch()
+
+    @property
+    def notes(self) -> list[str]:
+        """In the order in which they were written."""
+        return [name.split(" ", 1)[1] for name in sorted(path.name for path in self.place.iterdir())]

@@ -78,6 +78,24 @@ def noted(place: Path, name: str, seed: int, seconds: float) -> Outcome:
     return outcome(name, seed)
 
 
+def stopping() -> Outcome:
+    raise KeyboardInterrupt
+
+
+def dying_once(place: Path, name: str, seed: int) -> Outcome:
+    """End the process, unless there is a note that says that it did."""
+    if not list(place.glob(f"{name}-{seed}-*")):
+        noted(place, name, seed, 0.0)
+        dying()
+    return noted(place, name, seed, 0.0)
+
+
+def first_alone(runs: Sequence[ToyRun]) -> Executed[ToyRun]:
+    """Execute the first run, and raise an error that is of none of the others in particular."""
+    yield runs[0], runs[0].outcome_of(runs[0].work)
+    raise TypeError("not of any run")
+
+
 def raising() -> Outcome:
     raise TypeError("no such\nthing")
 

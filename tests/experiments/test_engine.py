@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import random
 import signal
@@ -15,7 +16,7 @@ import pandas as pd
 import psutil
 import pytest
 import toy_runs
-from toy_runs import prepared, run
+from toy_runs import group, prepared, run
 
 from variational_bnn.experiments.engine import execute
 from variational_bnn.experiments.run import Outcome
@@ -72,6 +73,42 @@ def test_a_worker_that_dies_is_a_row_and_is_tried_again_next_time(tmp_path: Path
     outcomes = execute([run("a", 0), run("a", 1), *runs[2:]], workers=2, store=store, progress=False)
     assert all((outcomes["a", seed].rows["status"] == "ok").all() for seed in (0, 1))
     assert "SIGKILL" not in (tmp_path / "results.csv").read_text()
+
+
+def test_each_run_of_a_group_is_kept_as_soon_as_it_is_finished(tmp_path: Path) -> None:
+    store = prepared(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        execute([group("a", {0: None, 1: None, 2: toy_runs.stopping, 3: None})], store=store, progress=False)
+    assert set(store.finished()) == {("a", 0), ("a", 1)}
+    whole = group("a", {0: toy_runs.stopping, 1: toy_runs.stopping, 2: None, 3: toy_runs.raising})
+    outcomes = execute([whole], store=store, progress=False)  # The first two are not executed again.
+    assert [set(outcome.rows["status"]) == {"ok"} for outcome in outcomes.values()] == [True, True, True, False]
+
+
+def test_of_a_group_whose_worker_dies_what_was_finished_stays_and_the_others_are_executed_one_by_one(
+    tmp_path: Path,
+) -> None:
+    store, notes = prepared(tmp_path / "results"), tmp_path / "notes"
+    notes.mkdir()
+    works = {seed: partial(toy_runs.noted, notes, "a", seed, 0.0) for seed in (0, 3, 4)}
+    works |= {1: partial(toy_runs.dying_once, notes, "a", 1), 2: toy_runs.dying}
+    groups = [group("a", dict(sorted(works.items()))), group("b", {0: None})]
+    outcomes = execute(groups, workers=2, store=store, progress=False)
+    status = {key: set(outcome.rows["status"]) for key, outcome in outcomes.items()}
+    assert status.pop(("a", 2)) == {"killed: the worker process was ended by SIGKILL, as for lack of memory"}
+    assert status == {key: {"ok"} for key in [("a", 0), ("a", 1), ("a", 3), ("a", 4), ("b", 0)]}
+    assert set(store.finished()) == set(status)
+    executed = sorted(note.name.split("-")[1] for note in notes.iterdir())
+    assert executed == ["0", "1", "1", "3", "4"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_of_a_whole_group_is_the_status_of_the_runs_that_are_left(workers: int) -> None:
+    whole = dataclasses.replace(group("a", {0: None, 1: None, 2: None}), execute=toy_runs.first_alone)
+    outcomes = execute([whole, group("b", {0: None})], workers=workers, progress=False)
+    kinds = {key: next(iter(outcome.rows["status"]))[:16] for key, outcome in outcomes.items()}
+    error = "error: TypeError"
+    assert kinds == {("a", 0): "ok", ("a", 1): error, ("a", 2): error, ("b", 0): "ok"}
 
 
 def test_what_cannot_be_pickled_is_executed_here() -> None:

@@ -39,9 +39,21 @@ def _model(**settings: Any) -> Any:
     return _compiled(by_hand.build("flipout", NETWORK, N), tf_keras.optimizers.Adam(0.05), **settings)
 
 
-def _small(**settings: Any) -> Any:
-    """A linear model."""
+def _linear(*, eager: bool) -> Any:
+    settings: Any = {"run_eagerly": True} if eager else {"steps_per_execution": 2}
     return _compiled(by_hand.build("flipout", dataclasses.replace(NETWORK, hidden_units=()), N), **settings)
+
+
+def _small(*, eager: bool = False) -> Any:
+    """A linear model as it began, which keeps its programs from test to test."""
+    model = _LINEAR[eager]
+    for variable, initial in zip([*model.weights, model.optimizer.iterations], _INITIAL, strict=True):
+        variable.assign(initial)
+    return model
+
+
+_LINEAR = [_linear(eager=eager) for eager in (False, True)]
+_INITIAL = [variable.numpy() for variable in [*_LINEAR[0].weights, _LINEAR[0].optimizer.iterations]]
 
 
 def _with_a_step_of_its_own(**settings: Any) -> Any:
@@ -162,7 +174,7 @@ def test_a_layer_that_is_called_twice_draws_twice_in_each_step() -> None:
 
 def test_validation_is_between_the_epochs() -> None:
     """On the last rows, as Keras splits them, or on the same data."""
-    expected = _small(run_eagerly=True)
+    expected = _small(eager=True)
     history = _one_by_one(expected, 7, validation={"x": X[7:], "y": Y[7:], "sample_weight": WEIGHTS[7:]})
     splits: list[Any] = [((), {"validation_split": 0.3})]
     splits += [((X[:7], Y[:7], BATCH), {"validation_data": (X[7:], Y[7:], WEIGHTS[7:])})]
@@ -172,7 +184,7 @@ def test_validation_is_between_the_epochs() -> None:
 
 
 def test_class_weights_are_weights_of_rows() -> None:
-    model, expected = _small(), _small(run_eagerly=True)
+    model, expected = _small(), _small(eager=True)
     history = model.fit(X, Y, BATCH, 2, shuffle=False, verbose=0, class_weight={0: 0.5, 1: 2.0}).history
     weights = np.where(Y[:, 0] == 1, 2.0, 0.5)
     expected_history = expected.fit(X, Y, BATCH, 2, sample_weight=weights, shuffle=False, verbose=0).history
@@ -181,7 +193,7 @@ def test_class_weights_are_weights_of_rows() -> None:
 
 def test_a_callback_may_train_on_a_batch_between_the_epochs() -> None:
     after = lambda model: model.train_on_batch(X, Y)  # noqa: E731
-    model, expected = _small(), _small(run_eagerly=True)
+    model, expected = _small(), _small(eager=True)
     callback = tf_keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: after(model))
     _agree(model, _fit(model, callbacks=(callback,)), expected, _one_by_one(expected, after=after))
 
@@ -189,7 +201,7 @@ def test_a_callback_may_train_on_a_batch_between_the_epochs() -> None:
 def test_half_precision_trains_the_same() -> None:
     tf_keras.mixed_precision.set_global_policy("mixed_float16")
     try:
-        model, expected = _small(), _small(run_eagerly=True)
+        model, expected = (_linear(eager=eager) for eager in (False, True))
     finally:
         tf_keras.mixed_precision.set_global_policy("float32")
     _agree(model, _fit(model), expected, _one_by_one(expected), rtol=1e-3)
@@ -203,7 +215,7 @@ def test_epochs_may_be_trained_in_several_fits(reference: tuple[Any, Table]) -> 
 
 @pytest.mark.parametrize("when", ["on_epoch_end", "on_train_batch_end"])
 def test_where_training_is_stopped_no_further_batch_is_trained_on(when: str) -> None:
-    model = _small(steps_per_execution=2)
+    model = _small()
 
     def stop(*_: Any) -> None:
         model.stop_training = True
@@ -246,7 +258,7 @@ def test_a_callback_that_fails_leaves_the_model_as_it_is(error: type[BaseExcepti
     def fail(*_: Any) -> None:
         raise error
 
-    model, expected = _small(), _small(run_eagerly=True)
+    model, expected = _small(), _small(eager=True)
     with pytest.raises(error):
         _fit(model, callbacks=(tf_keras.callbacks.LambdaCallback(on_train_batch_end=fail),), epochs=1)
     _fit(expected, epochs=1)
@@ -260,7 +272,7 @@ def test_data_that_fail_leave_a_model_that_trains() -> None:
         with tf.control_dependencies([tf.debugging.assert_equal(tf.shape(x)[0], BATCH)]):
             return tf.identity(x), y, weight
 
-    model = _small(steps_per_execution=2)
+    model = _small()
     with pytest.raises(tf.errors.InvalidArgumentError):
         _fit(model, _data().map(fail_at_last))
     assert _draws(model) == [2], "the steps before"

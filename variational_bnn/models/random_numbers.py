@@ -30,11 +30,11 @@ def sizes_of(values: tf.Tensor) -> list[Any]:
     return [tf.shape(values)[axis] if size is None else size for axis, size in enumerate(values.shape)]
 
 
-def random_words(seed: int, first: tf.Tensor, stream: tf.Tensor, calls: Any, count: tf.Tensor) -> tf.Tensor:
+def random_words(seed: tf.Tensor, first: tf.Tensor, stream: tf.Tensor, calls: Any, count: Any) -> tf.Tensor:
     """Random words `[calls, count]` of 32 bits, as int32, of successive calls; `count` is a multiple of four.
 
     Args:
-        seed: Of the layer.
+        seed: A scalar of 64 bits.
         first: Number of the first call, a scalar of int64.
         stream: What tells these words from others of the same calls, a scalar of int64. It depends on `count`.
         calls: How many calls.
@@ -44,7 +44,7 @@ def random_words(seed: int, first: tf.Tensor, stream: tf.Tensor, calls: Any, cou
     counter = tf.stack([first * tf.cast(count // 4, tf.int64), stream])
     return tf.raw_ops.StatelessRandomUniformFullIntV2(
         shape=tf.stack([calls, count]),
-        key=tf.constant([seed % 2**64], tf.uint64),
+        key=tf.bitcast(seed, tf.uint64)[None],
         counter=tf.bitcast(counter, tf.uint64),
         alg=PHILOX,
         dtype=tf.int32,
@@ -125,7 +125,7 @@ class RandomNumbers:
         count = -(-math.prod(shape) // (4 * law.per_word)) * 4
         # No two draws of a layer have the same stream and counter: draws of one stream have words of one number.
         stream = (tf.cast(count, tf.int64) * 2**8 + number) * 2**16 + self._replica
-        return random_words(self._seed, self._call, stream, calls, count)
+        return random_words(tf.constant(self._seed % 2**64, tf.uint64), self._call, stream, calls, count)
 
 
 def _values(law: Law, words: tf.Tensor, shape: Shape, dtype: tf.DType) -> tf.Tensor:
@@ -157,6 +157,23 @@ class DrawnAhead(RandomNumbers):
         with self._of_numbers.as_default():
             values = _values(law, words, shape, dtype)
         return tf.gather(values[self._step], self._member)
+
+
+def standard_normal(shape: Shape, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Independent N(0, 1) values of a shape, as a function of a stateless seed `[2]` alone."""
+    return _stateless(NORMAL, shape, seed, dtype)
+
+
+def standard_uniform(shape: Shape, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Independent values of a shape that are uniform in (0, 1), as a function of a stateless seed `[2]` alone."""
+    return _stateless(UNIFORM, shape, seed, dtype)
+
+
+def _stateless(law: Law, shape: Shape, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    count = -(-math.prod(shape) // (4 * law.per_word)) * 4
+    key, stream = tf.unstack(tf.cast(seed, tf.int64))
+    words = random_words(key, tf.constant(0, tf.int64), stream, 1, count)
+    return _values(law, words[0], shape, dtype)
 
 
 Source = Callable[[Any], RandomNumbers | None]

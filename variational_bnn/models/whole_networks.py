@@ -16,6 +16,7 @@ from variational_bnn.base.checks import Floats, require_count
 from variational_bnn.models.backend import register, tf, tf_keras
 from variational_bnn.models.likelihood_head import LikelihoodHead
 from variational_bnn.models.likelihoods import likelihood_from_dict
+from variational_bnn.models.random_numbers import standard_normal, standard_uniform
 from variational_bnn.models.weight_space import WeightSpace
 
 
@@ -83,7 +84,7 @@ class SampledNetwork(RandomNetwork):
 
     def draw(self, inputs: tf.Tensor, block: int, seed: tf.Tensor) -> tf.Tensor:
         """Choose a weight vector for each draw, and compute its outputs."""
-        rounds = tf.random.stateless_uniform([-(-block // self.count), self.count], seed)
+        rounds = standard_uniform([-(-block // self.count), self.count], seed, tf.float32)
         picks = tf.reshape(tf.argsort(rounds), [-1])[: tf.shape(inputs)[0]]
         return self.space.outputs(tf.gather(self.samples, picks), inputs)
 
@@ -108,7 +109,7 @@ class LinearisedNetwork(RandomNetwork):
 
     def draw(self, inputs: tf.Tensor, block: int, seed: tf.Tensor) -> tf.Tensor:
         """Draw the weights of each draw, and compute the outputs of the tangent."""
-        noise = tf.random.stateless_normal([block, self.space.size], seed)[: tf.shape(inputs)[0]]
+        noise = standard_normal([block, self.space.size], seed, tf.float32)[: tf.shape(inputs)[0]]
         steps = tf.matmul(noise, self.root, transpose_b=True)
         at = tf.zeros_like(steps) + self.loc
         with tf.autodiff.ForwardAccumulator(at, steps) as tangent:

@@ -14,6 +14,7 @@ from typing import Any
 from variational_bnn.base.checks import require
 from variational_bnn.models.backend import layers_of, tf, tf_keras, tfd, tfp
 from variational_bnn.models.latents import ConditionalUnits, NormalUnits
+from variational_bnn.models.random_numbers import standard_normal, standard_uniform
 from variational_bnn.models.shared_units import SharedUnits
 from variational_bnn.models.whole_networks import LinearisedNetwork, RandomNetwork, SampledNetwork
 
@@ -58,7 +59,7 @@ class Rule:
 
 def _dense(layer: Any, block: Block, inputs: tf.Tensor) -> tf.Tensor:
     """Each sample has a kernel and a bias of its own."""
-    kernel_seed, bias_seed = tf.unstack(tf.random.split(block.seed))
+    kernel_seed, bias_seed = tf.unstack(tf.random.split(block.seed, alg="philox"))
     inputs = tf.convert_to_tensor(inputs, layer.compute_dtype)
     kernels = _drawn(layer.kernel_posterior, block, kernel_seed, inputs.dtype)
     outputs = tf.matmul(block.by_sample(inputs, inputs.shape[-1]), kernels)
@@ -70,7 +71,7 @@ def _dense(layer: Any, block: Block, inputs: tf.Tensor) -> tf.Tensor:
 
 def _convolution(layer: Any, block: Block, inputs: tf.Tensor) -> tf.Tensor:
     """Each sample has a kernel and a bias of its own; the samples are convolved one after the other."""
-    kernel_seed, bias_seed = tf.unstack(tf.random.split(block.seed))
+    kernel_seed, bias_seed = tf.unstack(tf.random.split(block.seed, alg="philox"))
     inputs = tf.convert_to_tensor(inputs, layer.compute_dtype)
     kernels = _drawn(layer.kernel_posterior, block, kernel_seed, inputs.dtype)
     axis = "DHW"[3 - layer.rank :]
@@ -95,7 +96,11 @@ def _convolution(layer: Any, block: Block, inputs: tf.Tensor) -> tf.Tensor:
 
 def _drawn(posterior: tfd.Distribution, block: Block, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Values `[B, ...]` of weights or biases, one for each sample."""
-    return tf.cast(posterior.sample(block.size, seed=seed)[: block.count], dtype)
+    normal = getattr(posterior, "distribution", posterior)
+    if not isinstance(normal, tfd.Normal):
+        return tf.cast(posterior.sample(block.size, seed=seed)[: block.count], dtype)
+    noise = standard_normal([block.size, *posterior.event_shape], seed, normal.dtype)[: block.count]
+    return tf.cast(normal.loc + normal.scale * noise, dtype)
 
 
 def _weights(layer: Any, inputs: tf.Tensor) -> int:
@@ -114,7 +119,7 @@ def _factors(layer: SharedUnits, block: Block, inputs: tf.Tensor) -> tf.Tensor:
     """Each sample has a factor of its own for each unit, which its rows share."""
     q = layer.posterior().distribution
     units = inputs.shape[-1]
-    noise = tf.random.stateless_normal([block.size, 1, units], block.seed, dtype=inputs.dtype)[: block.count]
+    noise = standard_normal([block.size, 1, units], block.seed, inputs.dtype)[: block.count]
     return tf.reshape(block.by_sample(inputs, units) * (q.loc + q.scale * noise), tf.shape(inputs))
 
 
@@ -125,7 +130,7 @@ def _latents(distribution: tfd.Distribution, block: Block) -> tf.Tensor:
     # The rows come first, so that fewer rows are the first of many.
     shape = [tf.shape(loc)[1], block.size, loc.shape[-1]]
     seed = tf.random.experimental.stateless_fold_in(block.seed, block.start)
-    noise = tf.random.stateless_normal(shape, seed, dtype=loc.dtype)[:, : block.count]
+    noise = standard_normal(shape, seed, loc.dtype)[:, : block.count]
     return tf.reshape(loc + scale * tf.transpose(noise, [1, 0, 2]), tf.shape(q.loc))
 
 
@@ -148,7 +153,7 @@ def _dropout(layer: Any, block: Block, inputs: tf.Tensor) -> tf.Tensor:
     """Each sample has a mask of its own, which its rows share (Gal & Ghahramani 2016, arXiv 1506.02142)."""
     sizes = tf.unstack(tf.shape(inputs))[1:]
     shape = [block.size, 1, *_mask_shape(layer, inputs, sizes)]
-    kept = tf.random.stateless_uniform(shape, block.seed, dtype=inputs.dtype)[: block.count] >= layer.rate
+    kept = standard_uniform(shape, block.seed, inputs.dtype)[: block.count] >= layer.rate
     rows = block.by_sample(inputs, *sizes)
     return tf.reshape(tf.where(kept, rows / (1 - layer.rate), 0), tf.shape(inputs))
 
