@@ -252,14 +252,21 @@ def test_a_callback_may_predict_evaluate_and_train_while_calls_have_many_steps()
     assert int(model.steps_per_execution.numpy()) == 1
 
 
-def test_training_is_traced_once_for_all_fits() -> None:
+def test_training_is_traced_once_for_all_fits_and_once_more_for_a_last_batch_of_fewer_rows() -> None:
+    traces = []
+
+    def loss(y: tf.Tensor, density: Any) -> tf.Tensor:
+        traces.append(y.shape)
+        return negative_log_likelihood(y, density)
+
     model = _model()
+    model.compile("sgd", loss=loss)
     for epochs in (2, 1):
         model.fit(X, Y, batch_size=5, epochs=epochs, validation_data=(X, Y), verbose=0)
-        assert model.train_function.experimental_get_tracing_count() == 1
-        assert model.test_function.experimental_get_tracing_count() == 1
+        assert [list(shape) for shape in traces[:2]] == [[5, 1], [1, 1]]
+        assert [list(shape) for shape in traces[2:]] == [[None, 1]] * 2, "Keras's validation has its step twice"
     model.evaluate(X, Y, batch_size=5, verbose=0)
-    assert model.test_function.experimental_get_tracing_count() == 1, "one function serves validation and evaluation"
+    assert len(traces) == 4, "one function serves validation and evaluation"
 
 
 def test_one_batch_is_one_step_before_and_after_fit() -> None:

@@ -62,7 +62,7 @@ def test_targets_of_another_size_raise_an_error(targets: np.ndarray, outputs: in
 
 def test_fit_raises_the_same_error_for_targets_of_another_size() -> None:
     model = _model("flipout")
-    with pytest.raises(ValueError, match=r"targets must have shape \[N, 2\], got \[N, 1\]"):
+    with pytest.raises(ValueError, match=r"targets must have shape \[12, 2\], got \[12, 1\]"):
         model.fit(X, Y[:, :1], verbose=0)
 
 

@@ -41,7 +41,7 @@ def _execute(runs: Sequence[TableRun]) -> Executed[TableRun]:
     dataset, more = runs[0].dataset, runs[0].dataset.larger_sample
     if len(dataset.x) > MOST_ROWS:
         gc.collect()  # A model that is no longer used keeps the rows of its fit until its cycles are collected.
-    with part(0.0, FITTED, "fitting"):
+    with part(0.0, _fitted(dataset), "fitting"):
         fits = _fit_together(runs, dataset)
     larger_fits: dict[Key, Fit] = {}
     fitted = [run for run in runs if run.key in fits and not isinstance(fits[run.key].result, Exception)]
@@ -59,9 +59,10 @@ def _execute(runs: Sequence[TableRun]) -> Executed[TableRun]:
 
 def _outcome(run: TableRun, fit: Fit | None, larger_fit: Fit | None) -> Outcome:
     """Make the fits that are not yet made, and measure."""
-    fitted = FITTED if fit is None else 0.0
+    fitted = 0.0
     if fit is None:
-        with part(0.0, FITTED, "fitting"):
+        fitted = _fitted(run.dataset)
+        with part(0.0, fitted, "fitting"):
             fit = _fit_alone(run, run.dataset)
 
     def fit_to_larger_sample(more: Dataset) -> Fit:
@@ -72,6 +73,11 @@ def _outcome(run: TableRun, fit: Fit | None, larger_fit: Fit | None) -> Outcome:
 
     with part(fitted, 1.0):
         return run.measure(fit, fit_to_larger_sample)
+
+
+def _fitted(dataset: Dataset) -> float:
+    """The share of the work that is done after the fits to a dataset."""
+    return BOTH_FITTED if dataset.larger_sample is None else FITTED
 
 
 def _fit_alone(run: TableRun, dataset: Dataset) -> Fit:

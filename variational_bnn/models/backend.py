@@ -13,7 +13,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 
@@ -39,7 +39,18 @@ with _quiet() if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3" else contextlib.n
 if os.environ.get("TF_CPP_MIN_LOG_LEVEL") == "3":
     tf.get_logger().setLevel("ERROR")
 
-__all__ = ["PACKAGE", "full_precision", "layers_of", "register", "require_model", "tf", "tf_keras", "tfd", "tfp"]
+__all__ = [
+    "PACKAGE",
+    "as_written",
+    "full_precision",
+    "layers_of",
+    "register",
+    "require_model",
+    "tf",
+    "tf_keras",
+    "tfd",
+    "tfp",
+]
 
 tfd = tfp.distributions
 
@@ -63,6 +74,18 @@ def register(value: Registered) -> Registered:
     if keras := sys.modules.get("keras"):  # TensorFlow imports it.
         keras.saving.get_custom_objects()[f"{PACKAGE}>{value.__name__}"] = _SavedByKeras2  # type: ignore[attr-defined]
     return tf_keras.saving.register_keras_serializable(PACKAGE)(value)
+
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def as_written(function: Function) -> Function:
+    """Decorator of a function in which AutoGraph translates nothing: the control flow is Python's own.
+
+    Translating takes longer than all else of a trace.
+    """
+    decorated: Function = tf.autograph.experimental.do_not_convert(function)
+    return decorated
 
 
 def full_precision(settings: dict[str, Any]) -> dict[str, Any]:

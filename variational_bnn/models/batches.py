@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from variational_bnn.models.backend import tf, tf_keras
+from variational_bnn.models.backend import as_written, tf, tf_keras
 
 Structure = Any
 """A tensor, or tuples, lists and dictionaries of tensors, as Keras takes them: such as `(x, y)`."""
@@ -90,7 +90,7 @@ class ArrayBatches(Batches):
             if self._shuffle:
                 orders = _orders(count, self._seed, epoch * passes + tf.range(passes, dtype=tf.int64))
             blocks = tf.data.Dataset.range(0, steps - (not self.even), size)
-            whole = blocks.map(_plain(lambda first: of_block(orders, tf.cast(first, tf.int32))))
+            whole = blocks.map(as_written(lambda first: of_block(orders, tf.cast(first, tf.int32))))
             return whole if self.even else whole.concatenate(tf.data.Dataset.from_tensors(last(orders[0])))
 
         def of_block(orders: tf.Tensor, first: tf.Tensor) -> tuple[Structure, tf.Tensor, int]:
@@ -104,7 +104,7 @@ class ArrayBatches(Batches):
             rows = order[batch_size * (self.steps - 1) :]
             return _rows(self._arrays, rows[None]), 1, count % batch_size
 
-        return _in_turn(tf.data.Dataset.counter().flat_map(_plain(of_epoch)))
+        return _in_turn(tf.data.Dataset.counter().flat_map(as_written(of_epoch)))
 
 
 class ShuffledBatches(Batches):
@@ -141,7 +141,7 @@ class ShuffledBatches(Batches):
             batches = _rows(self._arrays, tf.reshape(rows, [size, batch_size]))
             return batches, tf.minimum(size, tf.cast(steps - within * size, tf.int32)), batch_size
 
-        return _in_turn(tf.data.Dataset.counter().map(_plain(of_block)))
+        return _in_turn(tf.data.Dataset.counter().map(as_written(of_block)))
 
     def _in_rounds(self, places: tf.Tensor) -> tf.Tensor:
         """The rows at places of the stream, which are successive numbers."""
@@ -180,13 +180,15 @@ class DatasetBatches(Batches):
             return tf.minimum(tf.cast(size, tf.int64), steps - (block % per_epoch) * size)
 
         def padded_batches(_: tf.Tensor, batches: tf.data.Dataset) -> tf.data.Dataset:
-            return batches.map(_plain(lambda _, batch: batch)).padded_batch(size)
+            return batches.map(as_written(lambda _, batch: batch)).padded_batch(size)
 
         endless = self._dataset if self.steps is None else self._dataset.repeat()
         numbered = endless.enumerate().map(
-            _plain(lambda number, batch: counted(number, *batch if is_tuple else [batch]))
+            as_written(lambda number, batch: counted(number, *batch if is_tuple else [batch]))
         )
-        blocks = numbered.group_by_window(_plain(block_of), _plain(padded_batches), None, _plain(batches_in))
+        blocks = numbered.group_by_window(
+            as_written(block_of), as_written(padded_batches), None, as_written(batches_in)
+        )
         whole = 0
         for batches, rows in blocks.prefetch(2):
             start = 0
@@ -206,11 +208,6 @@ def _orders(count: int, seed: Any, numbers: tf.Tensor) -> tf.Tensor:
         return tf.random.experimental.stateless_shuffle(tf.range(count), seed=seeds, alg="philox")
 
     return tf.map_fn(order, numbers, fn_output_signature=tf.TensorSpec([count], tf.int32))
-
-
-def _plain(function: Any) -> Any:
-    """A function of `tf.data` as it is written, which AutoGraph need not translate."""
-    return tf.autograph.experimental.do_not_convert(function)
 
 
 def _in_turn(blocks: tf.data.Dataset) -> Iterator[Block]:

@@ -6,7 +6,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from variational_bnn.models.backend import layers_of, tf
+from variational_bnn.models.backend import as_written, layers_of, tf
 from variational_bnn.models.batches import Block, Structure
 from variational_bnn.models.random_numbers import DrawnAhead, RandomNumbers, Source, drawing_from
 from variational_bnn.models.stochastic import Stochastic
@@ -50,6 +50,7 @@ class BlockProgram:
             self._run = tf.function(self._traced, autograph=False)
             return self._run(batches, *between)
 
+    @as_written
     def _traced(self, batches: Structure, start: tf.Tensor, stop: tf.Tensor) -> Logs:
         model: Any = self._model()
         layers = [layer for layer in layers_of(model) if isinstance(layer, Stochastic)] if self._ahead else []

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from variational_bnn.models.backend import layers_of, tf, tf_keras, tfp
+from variational_bnn.models.backend import as_written, layers_of, tf, tf_keras, tfp
 from variational_bnn.models.batches import Structure
 from variational_bnn.models.blocks import each_once
 from variational_bnn.models.losses import negative_log_likelihood, variational_layers
@@ -70,6 +70,7 @@ class Stack:
                 variable.assign(stacked[number] if stacked.shape != variable.shape else stacked)
 
     @tf.function(autograph=False)
+    @as_written
     def train(self, batches: Structure, steps: tf.Tensor, *, jit_compile: bool) -> Terms:
         """Run a step on each of the first batches.
 
@@ -109,6 +110,7 @@ class Stack:
     def _step(self, batch: Structure, source_of: Callable[[tf.Tensor], Source]) -> Terms:
         """Train on a batch; the terms of the losses `[M]`."""
 
+        @as_written
         def of_member(parts: Any) -> tuple[Terms, list[tf.Tensor]]:
             member, values, own_batch = parts
             trained = values[: len(self._trained)]

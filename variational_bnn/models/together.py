@@ -10,7 +10,7 @@ import numpy as np
 
 from variational_bnn.base.checks import Array, require, require_count
 from variational_bnn.base.progress import report
-from variational_bnn.models.backend import tf, tf_keras
+from variational_bnn.models.backend import as_written, tf, tf_keras
 from variational_bnn.models.batches import ArrayBatches, Batches
 from variational_bnn.models.blocks import BLOCK_NUMBERS, STEPS_PER_EXECUTION
 from variational_bnn.models.stack import Stack, Terms, architecture, reason_against
@@ -97,6 +97,7 @@ def _one_each(name: str, values: Any, count: int) -> list[Any]:
     return [np.asarray(one) for one in values]
 
 
+@as_written
 def train_together(
     models: Sequence[VariationalModel], batches: Sequence[Batches], *, epochs: int = 1, steps: int | None = None
 ) -> list[History]:

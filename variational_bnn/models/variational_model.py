@@ -39,9 +39,10 @@ class VariationalModel(ManyStepsModel):
     A model with several kinds of KL also shows each, as `kl_weights`, `kl_units` and `kl_latents`. Sample weights
     multiply the nll of each example, as everywhere in Keras.
 
-    `fit` runs `STEPS_PER_EXECUTION` training steps in each compiled call, since small steps are mostly overhead, unless
-    `compile` is given `steps_per_execution` or the number of batches is unknown. Per-batch callbacks are called once
-    in each of these calls. Outside `fit`, `steps_per_execution` is 1, as in Keras.
+    `fit` trains on many batches in each compiled call, up to 256, since small steps are mostly overhead, and per-batch
+    callbacks are called once in each of these calls. `compile` sets how many by `steps_per_execution`, and by
+    `jit_compile` whether XLA compiles them: unless it says, XLA does from 8,000 steps on. The same seeds give the same
+    fit in either case, but for rounding. Outside `fit`, `steps_per_execution` is 1, as in Keras.
 
     Args:
         inputs: The input or inputs, as made by `tf_keras.Input`.
@@ -88,7 +89,7 @@ class VariationalModel(ManyStepsModel):
         return [*super().metrics, self._nll, self._kl, *self._parts.values(), *self._penalty]
 
     def fit(self, x: Any = None, *args: Any, validation_data: Any = None, **kwargs: Any) -> Any:
-        """Train as `tf_keras.Model.fit` does, with `STEPS_PER_EXECUTION` steps in each compiled call.
+        """Train as `tf_keras.Model.fit` does, with many steps in each compiled call; see `ManyStepsModel.fit`.
 
         Args:
             x: As of `tf_keras.Model.fit`.

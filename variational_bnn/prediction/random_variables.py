@@ -24,6 +24,14 @@ def num_random_variables(model: tf_keras.Model) -> int:
             the size of a dropout mask depends on the inputs.
     """
     require_model(model)
+    layers = layers_with_rules(model)
+    try:
+        return sum(rule.count(layer, layer.get_input_at(0)) for layer, rule in layers)
+    except (AttributeError, RuntimeError):  # The model is not functional: what its layers are called with is not known.
+        return _counted_in_a_call(model)
+
+
+def _counted_in_a_call(model: tf_keras.Model) -> int:
     spec = model.save_spec()
     require(spec is not None, "the model must have inputs of known shape: call it once, or give it an Input")
     block = Block(1, tf.constant(1), tf.zeros(2, tf.int32), tf.constant(0))
@@ -39,5 +47,5 @@ def num_random_variables(model: tf_keras.Model) -> int:
         ):
             model(rows, training=False)
 
-    tf.function(call).get_concrete_function(spec[0][0])
+    tf.function(call, autograph=False).get_concrete_function(spec[0][0])
     return sum(counts.values())

@@ -10,7 +10,7 @@ import numpy as np
 
 from variational_bnn.base import Network, require_network
 from variational_bnn.base.checks import require, require_count, require_seed
-from variational_bnn.models.backend import tf, tf_keras
+from variational_bnn.models.backend import as_written, tf, tf_keras
 from variational_bnn.models.likelihood_head import LikelihoodHead
 from variational_bnn.models.point_prior import NormalPrior
 from variational_bnn.models.variational_model import VariationalModel
@@ -19,6 +19,7 @@ LayerMaker = Callable[[int, str | None, int, str], Callable[[tf.Tensor], tf.Tens
 """A function `(units, activation, seed, name) -> layer`."""
 
 
+@as_written
 def assemble(
     network: Network,
     num_examples: int,

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 
 from variational_bnn.base.checks import is_positive, require, require_kl_weight, require_known
-from variational_bnn.models.backend import tf_keras
+from variational_bnn.models.backend import as_written, tf_keras
 from variational_bnn.models.builders.assembly import LayerMaker, chain, dense, flat, layer_seeds
 from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
 from variational_bnn.models.builders.weights import ESTIMATORS, mean_field
@@ -169,6 +169,7 @@ def _makers(
     return maker(weights), maker(weights if decoder_weights is None else decoder_weights)
 
 
+@as_written
 def _build(
     network: AutoencoderNetwork,
     num_examples: int,

@@ -15,7 +15,7 @@ from variational_bnn.base.checks import (
     require_known,
     require_sizes,
 )
-from variational_bnn.models.backend import tf_keras
+from variational_bnn.models.backend import as_written, tf_keras
 from variational_bnn.models.builders.assembly import (
     LayerMaker,
     assemble,
@@ -153,6 +153,7 @@ def _with_factors(layer: LayerMaker, factors: Callable[..., SharedUnits]) -> Lay
     return hidden
 
 
+@as_written
 def _encoder_and_decoder(
     network: Network,
     seeds: list[int],
