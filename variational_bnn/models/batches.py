@@ -212,8 +212,15 @@ def _orders(count: int, seed: Any, numbers: tf.Tensor) -> tf.Tensor:
 
 def _in_turn(blocks: tf.data.Dataset) -> Iterator[Block]:
     """The blocks of a dataset, of which some are made ahead while others are trained on."""
-    for batches, count, rows in blocks.prefetch(2):
+    for batches, count, rows in untuned(blocks.prefetch(2)):
         yield Block(batches, int(count), int(rows))
+
+
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset without autotuning: the end of an iterator waits for the thread that tunes it, up to seconds."""
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def padded(batches: Structure, missing: int) -> Structure:

@@ -165,7 +165,7 @@ def standard_normal(shape: Shape, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor
 
 
 def standard_uniform(shape: Shape, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Independent values of a shape that are uniform in (0, 1), as a function of a stateless seed `[2]` alone."""
+    """Independent values that are uniform in (0, 1), as a function of a stateless seed `[2]` alone."""
     return _stateless(UNIFORM, shape, seed, dtype)
 
 

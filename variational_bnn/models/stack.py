@@ -203,7 +203,8 @@ def reason_against(model: Any) -> str | None:
         return f"must be compiled without {', '.join(given)}"
     optimizer = model.optimizer
     settings = optimizer.get_config() if isinstance(optimizer, tf_keras.optimizers.Optimizer) else {}
-    if type(optimizer).__name__ not in ELEMENTWISE or settings["clipnorm"] or settings["global_clipnorm"]:
+    norms = any(settings.get(name, True) for name in ("clipnorm", "global_clipnorm"))  # Legacy ones have no such names.
+    if type(optimizer).__name__ not in ELEMENTWISE or norms:
         return f"must have an optimizer that treats each number apart, without norms, got {type(optimizer).__name__}"
     if type(model).train_step is not ManyStepsModel.train_step:
         return "must have no train_step of its own"

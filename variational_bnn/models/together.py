@@ -86,6 +86,8 @@ def fit_together(
         tensors = tuple(tf.cast(array, tf_keras.backend.floatx()) for array in arrays)
         seed = tf.random.uniform([], maxval=2**31 - 1, dtype=tf.int32) if shuffle else 0
         batches.append(ArrayBatches(tensors, batch_size, shuffle=shuffle, seed=seed))
+    for what, things in (("models", models), ("optimizers", [model.optimizer for model in models])):
+        require(len(set(map(id, things))) == len(models), f"the {what} must be different objects, got one twice")
     return train_together(models, batches, epochs=epochs)
 
 

@@ -127,10 +127,10 @@ def _latents(distribution: tfd.Distribution, block: Block) -> tf.Tensor:
     """Latents `[B * R, ..., units]` of normal distributions, drawn for each row and sample apart."""
     q = distribution.distribution
     loc, scale = (block.by_sample(values, q.loc.shape[-1]) for values in (q.loc, q.scale))
-    # The rows come first, so that fewer rows are the first of many.
+    # The rows come first, so that fewer rows are the first of many, to the last digit: each value is computed alone.
     shape = [tf.shape(loc)[1], block.size, loc.shape[-1]]
     seed = tf.random.experimental.stateless_fold_in(block.seed, block.start)
-    noise = standard_normal(shape, seed, loc.dtype)[:, : block.count]
+    noise = tf.random.stateless_normal(shape, seed, dtype=loc.dtype, alg="philox")[:, : block.count]
     return tf.reshape(loc + scale * tf.transpose(noise, [1, 0, 2]), tf.shape(q.loc))
 
 
