@@ -35,8 +35,13 @@ class WeightVariation(ModelMethod, abc.ABC):
 
     def builder(self, dataset: Dataset, network: Network) -> tuple[Builder, Network]:
         """The builder of layers with a mean-field posterior."""
-        settings = {"initial_scale": self.initial_scale, "kl_weight": self.kl_weight}
-        return partial(build_weight_variation, estimator=self.estimator, **settings), network
+        build = partial(
+            build_weight_variation,
+            estimator=self.estimator,
+            initial_scale=self.initial_scale,
+            kl_weight=self.kl_weight,
+        )
+        return build, network
 
 
 @dataclass(frozen=True, kw_only=True)

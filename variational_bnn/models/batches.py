@@ -6,7 +6,8 @@ import abc
 import itertools
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,8 @@ Structure = Any
 """A tensor, or tuples, lists and dictionaries of tensors, as Keras takes them: such as `(x, y)`."""
 
 
-class Block(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Block:
     """Batches that follow each other and have as many rows.
 
     Attributes:
@@ -76,14 +78,14 @@ class ArrayBatches(Batches):
         leaves = tf.nest.flatten(arrays)
         self._count = len(leaves[0])
         self.batch_size = min(batch_size, self._count)
-        self.steps = math.ceil(self._count / self.batch_size)
+        self.steps = self._steps = math.ceil(self._count / self.batch_size)
         self.even = self._count % self.batch_size == 0
         self.numbers = self.batch_size * sum(math.prod(leaf.shape[1:]) for leaf in leaves)
 
     def blocks(self, steps: int, size: int) -> Iterator[Block]:
         """The blocks of one epoch after the other, without end."""
         count, batch_size = self._count, self.batch_size
-        passes = math.ceil(steps / self.steps)  # An epoch may be several passes through the rows.
+        passes = math.ceil(steps / self._steps)  # An epoch may be several passes through the rows.
 
         def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             orders = tf.tile(tf.range(count)[None], [passes, 1])
@@ -95,16 +97,16 @@ class ArrayBatches(Batches):
 
         def of_block(orders: tf.Tensor, first: tf.Tensor) -> tuple[Structure, tf.Tensor, int]:
             numbers = first + tf.range(size)
-            places = batch_size * (numbers % self.steps)[:, None] + tf.range(batch_size)
-            places = tf.minimum(places + count * (numbers // self.steps)[:, None], passes * count - 1)
+            places = batch_size * (numbers % self._steps)[:, None] + tf.range(batch_size)
+            places = tf.minimum(places + count * (numbers // self._steps)[:, None], passes * count - 1)
             rows = tf.gather(tf.reshape(orders, [-1]), places)
             return _rows(self._arrays, rows), tf.minimum(size, steps - (not self.even) - first), batch_size
 
         def last(order: tf.Tensor) -> tuple[Structure, int, int]:
-            rows = order[batch_size * (self.steps - 1) :]
+            rows = order[batch_size * (self._steps - 1) :]
             return _rows(self._arrays, rows[None]), 1, count % batch_size
 
-        return _in_turn(tf.data.Dataset.counter().flat_map(as_written(of_epoch)))
+        return _in_turn(_numbers().flat_map(as_written(of_epoch)))
 
 
 class ShuffledBatches(Batches):
@@ -141,7 +143,7 @@ class ShuffledBatches(Batches):
             batches = _rows(self._arrays, tf.reshape(rows, [size, batch_size]))
             return batches, tf.minimum(size, tf.cast(steps - within * size, tf.int32)), batch_size
 
-        return _in_turn(tf.data.Dataset.counter().map(as_written(of_block)))
+        return _in_turn(_numbers().map(as_written(of_block)))
 
     def _in_rounds(self, places: tf.Tensor) -> tf.Tensor:
         """The rows at places of the stream, which are successive numbers."""
@@ -208,6 +210,11 @@ def _orders(count: int, seed: Any, numbers: tf.Tensor) -> tf.Tensor:
         return tf.random.experimental.stateless_shuffle(tf.range(count), seed=seeds, alg="philox")
 
     return tf.map_fn(order, numbers, fn_output_signature=tf.TensorSpec([count], tf.int32))
+
+
+def _numbers() -> tf.data.Dataset:
+    """The whole numbers from 0 on; `tf.data.Dataset.counter` would leave a graph behind."""
+    return tf.data.Dataset.range(2**63 - 1)
 
 
 def _in_turn(blocks: tf.data.Dataset) -> Iterator[Block]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from variational_bnn.models.backend import as_written, layers_of, tf
@@ -119,7 +119,7 @@ class BlockTraining:
 
 
 def each_once(
-    first: dict[Any, Sequence[RandomNumbers]], calls: tf.Tensor, graphs: Any, step: tf.Tensor, member: Any
+    first: Mapping[Any, Sequence[RandomNumbers]], calls: tf.Tensor, graphs: Any, step: tf.Tensor, member: Any
 ) -> Source:
     """The source of random numbers that were drawn ahead, of layers that are called once in a step.
 

@@ -86,6 +86,7 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
     def _fit_blocks(self, batches: Batches, given: dict[str, Any]) -> Any:
         """Train on blocks of batches."""
         steps = given.get("steps_per_epoch") or batches.steps
+        assert steps is not None, "endless batches do not come without a number of steps"
         epochs = given.get("epochs", 1) - given.get("initial_epoch", 0)
         most = self.get_compile_config()["steps_per_execution"] or STEPS_PER_EXECUTION
         numbers = batches.numbers + self.numbers_of_step(batches.batch_size)

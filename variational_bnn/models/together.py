@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from variational_bnn.models.variational_model import VariationalModel
 STEPS_WORTH_XLA = 4000
 """From so many steps on a stack is compiled by XLA."""
 
-History = tf_keras.callbacks.History
+History: TypeAlias = tf_keras.callbacks.History
 
 
 def fit_together(
@@ -138,8 +138,8 @@ def _train(models: list[VariationalModel], batches: list[Batches], epochs: int, 
     blocks, largest = zip(*(own.blocks(whole_block, size) for own in batches), strict=True), 0
     while trained.steps < steps * epochs:
         of_models = next(blocks)
-        _, count, rows = of_models[0]  # As of the others: they have the same numbers.
-        largest, count = largest or rows, min(count, steps * epochs - trained.steps)
+        rows = of_models[0].rows  # As of the others: they have the same numbers.
+        largest, count = largest or rows, min(of_models[0].count, steps * epochs - trained.steps)
         block = tf.nest.map_structure(lambda *values: tf.stack(values, axis=1), *(own.batches for own in of_models))
         # XLA compiles a program for each shape.
         trained.add(stack.train(block, tf.constant(count), jit_compile=compiled and rows == largest), rows)
