@@ -21,7 +21,7 @@ from variational_bnn.experiments.compare_autoencoders import compare_autoencoder
 from variational_bnn.experiments.run import Outcome
 from variational_bnn.experiments.store import Store
 from variational_bnn.methods.autoencoders import AUTOENCODERS, Autoencoder
-from variational_bnn.models.batches import shuffled_batches
+from variational_bnn.models.batches import ShuffledBatches
 from variational_bnn.models.builders.autoencoders import build_variational_autoencoder
 from variational_bnn.models.likelihoods import MixtureNormal, Normal
 from variational_bnn.models.losses import negative_log_likelihood
@@ -77,7 +77,7 @@ def test_the_row_is_what_a_fit_by_hand_measures_and_comes_again_from_the_same_se
     comparison = compare_autoencoders(IMAGES, models=VAE, seeds=[3, 0], **QUIET)
     model = build_variational_autoencoder(NETWORK, len(IMAGES.x_train), seed=3)
     model.compile(tf_keras.optimizers.Adam(1e-3), loss=negative_log_likelihood)
-    batches = shuffled_batches((IMAGES.x_train, IMAGES.x_train), 10, 3)
+    batches = ShuffledBatches((IMAGES.x_train, IMAGES.x_train), 10, 3)
     history = model.fit(batches, epochs=2, steps_per_epoch=4, verbose=0).history
     bounds, codes = measure_bounds(model, IMAGES.x_test, seed=3), encode(model, IMAGES.x_test, seed=3)
     row, other = comparison.results.to_dict("records")

@@ -16,7 +16,8 @@ X = np.arange(23, dtype=np.float32)
 def _batches(batches: Batches, count: int, *, steps: int, size: int) -> list[npt.NDArray[np.float32]]:
     """The first `count` batches, which come in blocks of as many as `size` in epochs of as many as `steps`."""
     found = list[npt.NDArray[np.float32]]()
-    for (x, y), of_block, rows in batches.blocks(steps, size):
+    for block in batches.blocks(steps, size):
+        (x, y), of_block, rows = block.batches, block.count, block.rows
         np.testing.assert_array_equal(y[:of_block], -x[:of_block])
         assert len(found) % steps + of_block <= steps, "no block spans two epochs"
         assert x.shape[1] == rows

@@ -105,13 +105,15 @@ def test_models_of_several_kinds_and_numbers_of_rows_are_trained_in_one_call() -
         _agree(model, alone)
 
 
-def test_labels_and_an_optimizer_with_a_schedule() -> None:
+def test_labels_an_optimizer_with_a_schedule_and_other_numbers_of_draws() -> None:
     def model(seed: int) -> Any:
         rate = tf_keras.optimizers.schedules.CosineDecay(0.1, 4)
         optimizer = tf_keras.optimizers.SGD(rate, momentum=0.9, clipvalue=0.5)
         return _model("amortized", seed, optimizer, likelihood=Categorical(num_classes=3), hidden_units=(4,))
 
     labels, models, alone = RNG.integers(3, size=(N, 1)), [model(0), model(1)], model(1)
+    for one in (models[1], alone):
+        one(X)  # So that it has drawn before, as the others have not.
     fit_together(models, X, labels, batch_size=BATCH, epochs=2, shuffle=False)
     alone.fit(X, labels, BATCH, 2, shuffle=False, verbose=0)
     _agree(models[1], alone)

@@ -41,7 +41,7 @@ def models() -> dict[str, Any]:
             if kind == "amortized":  # Latents of a spread that tells on the class.
                 model.get_layer("latent_parameters").bias.assign_add(np.repeat([0.0, 3.0], 2))
             if kind == "shared":  # And so have the factors.
-                model.get_layer("hidden_1_factors").raw_scale.assign_add(np.full(6, 3.0))
+                model.get_layer("hidden_1_factors").raw_scale.assign_add(np.full(6, 2.0))
     return built
 
 

@@ -112,7 +112,7 @@ def test_the_variance_is_exactly_the_sum_of_its_sources(name: str) -> None:
 
 def test_the_sources_of_a_line_with_latents_have_their_closed_form() -> None:
     """Var_w(E[y given w]) = s^2 x^2 and E_w(Var_z(w x + z)) = t^2, within 4.5 standard errors."""
-    samples = 4000
+    samples = 8000
     predictive = predict(line_with_latents(), LINE, num_samples=samples, seed=0)
     epistemic, latent = SLOPE_SD**2 * LINE**2, np.full(LINE.shape, LATENT_SD**2)
     of_means = np.sqrt(2 / samples) * (epistemic + latent / COPIES)
@@ -141,7 +141,7 @@ def _joint_error(y: np.ndarray, samples: int) -> float:
 
 def test_the_joint_density_of_a_line_with_latents_is_a_multivariate_normal() -> None:
     """Rows have the weight in common, and neither the latents nor the noise."""
-    samples, y = 4000, np.array([-1.5, 0.4, 0.2, 2.0])
+    samples, y = 8000, np.array([-1.5, 0.4, 0.2, 2.0])
     predictive = predict(line_with_latents(), LINE, num_samples=samples, seed=0)
     error, mean, own = _joint_error(y, samples), SLOPE * LINE[:, 0], (LATENT_SD**2 + NOISE**2) * np.eye(4)
     [measured] = np.exp(predictive.joint_log_prob(y, tau=4))
@@ -158,7 +158,7 @@ def test_the_joint_density_of_a_line_with_latents_is_a_multivariate_normal() -> 
 
 def test_samples_of_a_line_with_latents_have_the_covariance_of_its_rows() -> None:
     """Within 4.5 standard errors; those of equal rows differ by latents and noise."""
-    samples = 4000
+    samples = 8000
     x = np.concatenate([LINE, LINE])
     draws = predict(line_with_latents(), x, num_samples=samples, seed=0).sample(seed=0)[:, :, 0].astype(np.float64)
     expected = SLOPE_SD**2 * x @ x.T + (LATENT_SD**2 + NOISE**2) * np.eye(8)

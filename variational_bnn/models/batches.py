@@ -106,7 +106,7 @@ class ArrayBatches(Batches):
             rows = order[batch_size * (self._steps - 1) :]
             return _rows(self._arrays, rows[None]), 1, count % batch_size
 
-        return _in_turn(_numbers().flat_map(as_written(of_epoch)))
+        return _in_turn(whole_numbers().flat_map(as_written(of_epoch)))
 
 
 class ShuffledBatches(Batches):
@@ -143,7 +143,7 @@ class ShuffledBatches(Batches):
             batches = _rows(self._arrays, tf.reshape(rows, [size, batch_size]))
             return batches, tf.minimum(size, tf.cast(steps - within * size, tf.int32)), batch_size
 
-        return _in_turn(_numbers().map(as_written(of_block)))
+        return _in_turn(whole_numbers().map(as_written(of_block)))
 
     def _in_rounds(self, places: tf.Tensor) -> tf.Tensor:
         """The rows at places of the stream, which are successive numbers."""
@@ -212,7 +212,7 @@ def _orders(count: int, seed: Any, numbers: tf.Tensor) -> tf.Tensor:
     return tf.map_fn(order, numbers, fn_output_signature=tf.TensorSpec([count], tf.int32))
 
 
-def _numbers() -> tf.data.Dataset:
+def whole_numbers() -> tf.data.Dataset:
     """The whole numbers from 0 on; `tf.data.Dataset.counter` would leave a graph behind."""
     return tf.data.Dataset.range(2**63 - 1)
 
@@ -256,7 +256,9 @@ def batches_of(given: dict[str, Any]) -> Batches | None:
     if isinstance(x, Batches):
         return x
     if isinstance(x, tf.data.Dataset):
-        dense = all(isinstance(spec, tf.TensorSpec) and spec.shape.rank for spec in tf.nest.flatten(x.element_spec))
+        specs = tf.nest.flatten(x.element_spec)
+        # Batches whose rows have other sizes cannot be stacked.
+        dense = all(isinstance(s, tf.TensorSpec) and s.shape.rank and s.shape[1:].is_fully_defined() for s in specs)
         return DatasetBatches(x) if dense and is_number_known(x, steps) else None
     arrays = [value for value in (x, given.get("y"), given.get("sample_weight")) if value is not None]
     leaves = tf.nest.flatten(arrays)

@@ -10,7 +10,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from variational_bnn.models.backend import layers_of, tf, tf_keras
-from variational_bnn.models.batches import Batches, batches_of, is_number_known, split_for_validation
+from variational_bnn.models.batches import (
+    Batches,
+    batches_of,
+    is_number_known,
+    split_for_validation,
+    whole_numbers,
+)
 from variational_bnn.models.blocks import BLOCK_NUMBERS, STEPS_PER_EXECUTION, BlockProgram, BlockTraining
 from variational_bnn.models.stochastic import Stochastic
 
@@ -102,7 +108,7 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         try:
             with self._steps_per_call(size):
                 # Keras counts the steps; the blocks come from `training`.
-                return super().fit(tf.data.Dataset.counter(), steps_per_epoch=steps, **others)
+                return super().fit(whole_numbers(), steps_per_epoch=steps, **others)
         finally:
             self.train_function = training.batch_by_batch
 
