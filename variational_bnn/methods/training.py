@@ -17,7 +17,10 @@ from variational_bnn.models.together import train_together
 from variational_bnn.models.variational_model import VariationalModel
 from variational_bnn.models.weight_space import WeightSpace
 
-MOST_WEIGHTS_TOGETHER = 10_000
+TOGETHER = 5
+"""How many models are trained together: places for seeds, by the remainder of their division by it."""
+
+MOST_WEIGHTS_TOGETHER = 5_000
 """Up to so many weights a step is mostly overhead, which models that are trained together have once."""
 
 SCHEDULES = ("cosine", "constant")
@@ -90,7 +93,7 @@ class ModelMethod(GradientMethod):
     def fit_together(self, dataset: Dataset, network: Network, seeds: Sequence[int]) -> list[ModelPosterior | FitError]:
         """Train the models of several seeds side by side, each as if it were alone.
 
-        The fit of a seed is the same whichever the other seeds are, but for rounding if they are more or fewer.
+        The fit of a seed is the same to the last digit whichever the other seeds are.
 
         Returns:
             For each seed the posterior, or the error if its loss is not finite at the end.
@@ -99,7 +102,9 @@ class ModelMethod(GradientMethod):
             ValueError: If the network does not fit the dataset, or the method does not support it.
         """
         tasks = list(self._tasks(dataset, network, seeds))
-        histories = train_together([model for _, model, _ in tasks], [own for *_, own in tasks], steps=self.steps)
+        models, batches = [model for _, model, _ in tasks], [own for *_, own in tasks]
+        places = [seed % TOGETHER for seed in seeds]
+        histories = train_together(models, batches, steps=self.steps, places=places, size=TOGETHER)
         found = list[ModelPosterior | FitError]()
         for (problem, _, _), history in zip(tasks, histories, strict=True):
             try:

@@ -30,11 +30,16 @@ def sizes_of(values: tf.Tensor) -> list[Any]:
     return [tf.shape(values)[axis] if size is None else size for axis, size in enumerate(values.shape)]
 
 
+def signed(seed: int) -> int:
+    """The last 64 bits of a seed, as a number of int64."""
+    return (seed + 2**63) % 2**64 - 2**63
+
+
 def random_words(seed: tf.Tensor, first: tf.Tensor, stream: tf.Tensor, calls: Any, count: Any) -> tf.Tensor:
     """Random words `[calls, count]` of 32 bits, as int32, of successive calls; `count` is a multiple of four.
 
     Args:
-        seed: A scalar of 64 bits.
+        seed: A scalar of int64.
         first: Number of the first call, a scalar of int64.
         stream: What tells these words from others of the same calls, a scalar of int64. It depends on `count`.
         calls: How many calls.
@@ -91,13 +96,14 @@ class RandomNumbers:
     """The random numbers of one call of a layer.
 
     Args:
-        seed: Of the layer.
+        seed: Of the layer, a whole number or a scalar of int64.
         call: Number of the call, a scalar of int64.
         replica: Number of the replica of a distributed model.
     """
 
-    def __init__(self, seed: int, call: Any, replica: Any = 0) -> None:
-        self._seed, self._call, self._replica = seed, tf.cast(call, tf.int64), tf.cast(replica, tf.int64)
+    def __init__(self, seed: Any, call: Any, replica: Any = 0) -> None:
+        self._seed = tf.constant(signed(seed), tf.int64) if isinstance(seed, int) else seed
+        self._call, self._replica = tf.cast(call, tf.int64), tf.cast(replica, tf.int64)
         self._draws = 0
 
     def normal(self, shape: Shape, dtype: tf.DType) -> tf.Tensor:
@@ -125,7 +131,7 @@ class RandomNumbers:
         count = -(-math.prod(shape) // (4 * law.per_word)) * 4
         # No two draws of a layer have the same stream and counter: draws of one stream have words of one number.
         stream = (tf.cast(count, tf.int64) * 2**8 + number) * 2**16 + self._replica
-        return random_words(tf.constant(self._seed % 2**64, tf.uint64), self._call, stream, calls, count)
+        return random_words(self._seed, self._call, stream, calls, count)
 
 
 def _values(law: Law, words: tf.Tensor, shape: Shape, dtype: tf.DType) -> tf.Tensor:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from variational_bnn.models.backend import as_written, layers_of, tf, tf_keras, tfp
@@ -17,7 +17,7 @@ from variational_bnn.models.blocks import each_once
 from variational_bnn.models.losses import negative_log_likelihood, variational_layers
 from variational_bnn.models.many_steps import ManyStepsModel
 from variational_bnn.models.point_prior import prior_penalties, priors_of
-from variational_bnn.models.random_numbers import RandomNumbers, Source, drawing_from
+from variational_bnn.models.random_numbers import RandomNumbers, Source, drawing_from, signed
 from variational_bnn.models.stochastic import Stochastic
 from variational_bnn.models.variational_model import VariationalModel
 
@@ -46,28 +46,46 @@ class Stack:
     """M models that are trained as one: a copy of their architecture is called with values in place of its variables.
 
     Args:
-        models: The models, of one architecture; see `reason_against`.
+        model: A model of the architecture; see `reason_against`.
+        size: M.
     """
 
-    def __init__(self, models: Sequence[VariationalModel]) -> None:
+    def __init__(self, model: VariationalModel, size: int) -> None:
         # A copy: nobody else calls it while it has other values.
-        self._copy = type(models[0]).from_config(models[0].get_config())
-        self._models, self._optimizer = models, _optimizer_of(models)
-        self._places, *own = map(_values_of, [self._copy, *models])
-        self._own = list(zip(*own, strict=True))
-        self._values = [tf.Variable(tf.stack(same)) for same in self._own]
+        self._copy, self.size = type(model).from_config(model.get_config()), size
+        self._members: Sequence[VariationalModel] = ()
+        self._places = _values_of(self._copy)
+        self._values = [tf.Variable(tf.zeros([size, *place.shape], place.dtype)) for place in self._places]
         self._trained = self._values[: len(self._copy.trainable_variables)]
+        self._optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
         self._optimizer.build(self._trained)
-        self._own_state = list(zip(*(model.optimizer.variables for model in models), strict=True))
-        for stacked, same in zip(self._optimizer.variables, self._own_state, strict=True):
-            stacked.assign(tf.stack(same) if stacked.shape != same[0].shape else same[0])
+        self._layers = _stochastic(self._copy)
+        self._seeds, self._draws = ([tf.Variable(tf.zeros(size, tf.int64)) for _ in self._layers] for _ in range(2))
 
-    def give_back(self) -> None:
-        """Give the models the values that were trained, and their optimizers their state."""
-        pairs = [*zip(self._values, self._own, strict=True)]
-        for stacked, same in [*pairs, *zip(self._optimizer.variables, self._own_state, strict=True)]:
-            for number, variable in enumerate(same):
-                variable.assign(stacked[number] if stacked.shape != variable.shape else stacked)
+    def load(self, members: Sequence[VariationalModel]) -> None:
+        """Take the values of M models, some of which may be the same one, and the state of their optimizers."""
+        self._members = members
+        for member in members:
+            member.optimizer.build(member.trainable_variables)
+        for stacked, same in self._pairs():
+            stacked.assign(tf.stack(same) if stacked.shape != same[0].shape else same[0])
+        for seeds, same in zip(self._seeds, zip(*map(_stochastic, members), strict=True), strict=True):
+            seeds.assign([signed(layer.noise_seed) for layer in same])
+
+    def give_back(self, places: Iterable[int]) -> None:
+        """Give the models at some places the values that were trained, and their optimizers their state."""
+        for stacked, same in self._pairs():
+            for place in places:
+                same[place].assign(stacked[place] if stacked.shape != same[place].shape else stacked)
+
+    def _pairs(self) -> Iterator[tuple[tf.Variable, tuple[tf.Variable, ...]]]:
+        """What is trained and what changes with it: of the stack, and of each member."""
+        stacked = [*self._values, *self._optimizer.variables, *self._draws]
+        own = [
+            [*_values_of(member), *member.optimizer.variables, *(layer.draws for layer in _stochastic(member))]
+            for member in self._members
+        ]
+        return zip(stacked, zip(*own, strict=True), strict=True)
 
     @tf.function(autograph=False)
     @as_written
@@ -83,8 +101,10 @@ class Stack:
             The terms of the loss of each model in each step, `[steps, M]`.
         """
         calls, outer = tf.shape(tf.nest.flatten(batches)[0])[0], tf.compat.v1.get_default_graph()
-        layers = list(zip(*map(_stochastic, [self._copy, *self._models]), strict=True))
-        first = {own: [RandomNumbers(one.noise_seed, one.draws + 1) for one in same] for own, *same in layers}
+        first = {
+            layer: [RandomNumbers(seeds[place], draws[place] + 1) for place in range(self.size)]
+            for layer, seeds, draws in zip(self._layers, self._seeds, self._draws, strict=True)
+        }
 
         @tf.function(jit_compile=jit_compile, autograph=False)
         def loop(batches: Structure, steps: tf.Tensor) -> list[tf.Tensor]:
@@ -97,14 +117,13 @@ class Stack:
                     array.write(number, terms[name]) for name, array in zip(self._names, kept, strict=True)
                 ]
 
-            kept = [tf.TensorArray(tf.float32, calls, element_shape=[len(self._models)]) for _ in self._names]
+            kept = [tf.TensorArray(tf.float32, calls, element_shape=[self.size]) for _ in self._names]
             _, kept = tf.while_loop(lambda number, _: number < steps, step, [0, kept], parallel_iterations=1)
             return [array.stack() for array in kept]
 
         terms = loop(batches, steps)
-        for _, *same in layers:
-            for layer in same:
-                layer.draws.assign_add(tf.cast(steps, tf.int64))
+        for draws in self._draws:
+            draws.assign_add(tf.fill([self.size], tf.cast(steps, tf.int64)))
         return {name: values[:steps] for name, values in zip(self._names, terms, strict=True)}
 
     def _step(self, batch: Structure, source_of: Callable[[tf.Tensor], Source]) -> Terms:
@@ -119,7 +138,7 @@ class Stack:
                 terms = self._terms(*own_batch)
             return terms, tape.gradient(terms["loss"], trained, unconnected_gradients="zero")
 
-        members = tf.range(len(self._models)), [tf.convert_to_tensor(stacked) for stacked in self._values], batch
+        members = tf.range(self.size), [tf.convert_to_tensor(stacked) for stacked in self._values], batch
         terms, gradients = tf.vectorized_map(of_member, members, fallback_to_while_loop=False)
         pairs = zip(gradients, self._trained, strict=True)
         self._optimizer.apply_gradients(pairs, experimental_aggregate_gradients=False)
@@ -167,14 +186,6 @@ def _values_of(model: VariationalModel) -> list[tf.Variable]:
 
 def _stochastic(model: VariationalModel) -> list[Stochastic]:
     return [layer for layer in layers_of(model) if isinstance(layer, Stochastic)]
-
-
-def _optimizer_of(models: Sequence[VariationalModel]) -> tf_keras.optimizers.Optimizer:
-    """An optimizer like those of the models, which are built."""
-    for model in models:
-        model.optimizer.build(model.trainable_variables)
-    own = models[0].optimizer
-    return type(own).from_config(own.get_config())
 
 
 def architecture(model: VariationalModel) -> str:

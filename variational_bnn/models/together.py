@@ -101,40 +101,71 @@ def _one_each(name: str, values: Any, count: int) -> list[Any]:
 
 @as_written
 def train_together(
-    models: Sequence[VariationalModel], batches: Sequence[Batches], *, epochs: int = 1, steps: int | None = None
+    models: Sequence[VariationalModel],
+    batches: Sequence[Batches],
+    *,
+    epochs: int = 1,
+    steps: int | None = None,
+    places: Sequence[int] | None = None,
+    size: int | None = None,
 ) -> list[History]:
     """Train each model on batches of its own, those of one architecture and shape of batches as a stack.
+
+    How results round depends on the size of a stack and on a model's place in it, not on the other models: so a fit is
+    the same to the last digit whatever it is trained with, if both are given.
 
     Args:
         models: The models; `reason_against` has none.
         batches: The batches of each.
         epochs: How often `steps` batches are trained on.
         steps: Batches of an epoch; None for all there are.
+        places: The place of each model in its stack, below `size`; models of one place are in different stacks.
+        size: The size of all stacks, whose other places are filled with copies. None for as many as there are models.
 
     Returns:
         The history of each model.
     """
-    stacks = dict[Any, list[int]]()
+    alike = dict[Any, list[int]]()
     for number, (model, own) in enumerate(zip(models, batches, strict=True)):
-        stacks.setdefault((architecture(model), own.steps, own.batch_size), []).append(number)
+        alike.setdefault((architecture(model), own.steps, own.batch_size), []).append(number)
     found = dict[int, History]()
-    for numbers in stacks.values():
-        together = [models[number] for number in numbers], [batches[number] for number in numbers]
-        found.update(zip(numbers, _train(*together, epochs, steps), strict=True))
+    for numbers in alike.values():
+        stack = Stack(models[numbers[0]], size or len(numbers))
+        own_places = range(len(numbers)) if places is None else [places[number] for number in numbers]
+        for at_places in _rounds(numbers, own_places):
+            one = next(iter(at_places.values()))
+            filled = [at_places.get(place, one) for place in range(stack.size)]
+            stack.load([models[number] for number in filled])
+            histories = _train(stack, [models[n] for n in filled], [batches[n] for n in filled], epochs, steps)
+            stack.give_back(at_places)
+            found.update({number: histories[place] for place, number in at_places.items()})
     return [found[number] for number in range(len(models))]
 
 
-def _train(models: list[VariationalModel], batches: list[Batches], epochs: int, steps: int | None) -> list[History]:
-    """Train a stack."""
+def _rounds(numbers: Sequence[int], places: Sequence[int]) -> list[dict[int, int]]:
+    """The models of each stack by their places, of which no two are the same."""
+    rounds = list[dict[int, int]]()
+    for number, place in zip(numbers, places, strict=True):
+        free = next((taken for taken in rounds if place not in taken), None)
+        if free is None:
+            rounds.append(free := {})
+        free[place] = number
+    return rounds
+
+
+def _train(
+    stack: Stack, models: list[VariationalModel], batches: list[Batches], epochs: int, steps: int | None
+) -> list[History]:
+    """Train the models that a stack was loaded with."""
     steps = steps or batches[0].steps or 1
-    numbers = len(models) * (batches[0].numbers + models[0].numbers_of_step(batches[0].batch_size))
+    numbers = stack.size * (batches[0].numbers + models[0].numbers_of_step(batches[0].batch_size))
     most = max(1, min(STEPS_PER_EXECUTION, BLOCK_NUMBERS // numbers))
     # With nothing to be done between epochs, a block may hold several, unless their last batches have fewer rows.
     a_block = min(epochs, most // steps) if batches[0].even else 1
     whole_block = steps * max(1, a_block)
     size = math.ceil(whole_block / math.ceil(whole_block / most))
     compiled = steps * epochs >= STEPS_WORTH_XLA
-    stack, histories, trained = Stack(models), [_begun(model) for model in models], _Trained(steps)
+    histories, trained = [_begun(model) for model in models], _Trained(steps)
     blocks, largest = zip(*(own.blocks(whole_block, size) for own in batches), strict=True), 0
     while trained.steps < steps * epochs:
         of_models = next(blocks)
@@ -147,7 +178,6 @@ def _train(models: list[VariationalModel], batches: list[Batches], epochs: int, 
         for epoch, terms in trained.finished_epochs():
             for member, history in enumerate(histories):
                 history.on_epoch_end(epoch, {name: float(values[member]) for name, values in terms.items()})
-    stack.give_back()
     return histories
 
 
