@@ -28,6 +28,11 @@ def _transition(z: tf.Tensor, momentum: tf.Tensor, uniforms: tf.Tensor, step_siz
 _compiled = tf.function(_transition, jit_compile=True)
 
 
+def _tensors(z: np.ndarray, momentum: np.ndarray, uniforms: np.ndarray, step_size: float) -> list[tf.Tensor]:
+    single = (tf.constant(value, tf.float32) for value in (z, momentum))
+    return [*single, tf.constant(uniforms, tf.float64), tf.constant(step_size, tf.float32)]
+
+
 def _turns(momenta: list[np.ndarray]) -> bool:
     return min(momenta[0] @ np.sum(momenta, axis=0), momenta[-1] @ np.sum(momenta, axis=0)) <= 0
 
@@ -64,7 +69,7 @@ def test_a_trajectory_ends_where_it_turns(compiled: bool) -> None:
     """As many leapfrogs as by hand, and a point of the same trajectory; compiled or not."""
     counts = []
     for case in CASES if compiled else CASES[:2]:
-        made = (_compiled if compiled else _transition)(*(tf.constant(value, tf.float32) for value in case))
+        made = (_compiled if compiled else _transition)(*_tensors(*case))
         points, leapfrogs = _by_hand(*case)
         assert int(made.leapfrogs) == leapfrogs
         assert np.abs(np.array([point[0] for point in points]) - made.point.z).max(-1).min() < 1e-3
@@ -82,7 +87,7 @@ def test_the_point_is_drawn_by_its_weight() -> None:
     half = slice(len(points) // 2, None)
     positions, drawn, grid = np.array([point[0] for point in points])[half], [], np.linspace(0.0002, 0.9998, 2500)
     for uniforms[:, 2] in grid:
-        made = _compiled(*(tf.constant(value, tf.float32) for value in (z, momentum, uniforms, step_size)))
+        made = _compiled(*_tensors(z, momentum, uniforms, step_size))
         drawn.append(np.abs(positions - made.point.z).max(-1).argmin())
     expected = np.exp([-((z / SDS) ** 2).sum() / 2 - momentum @ momentum / 2 for z, momentum in points])[half]
     expected /= expected.sum()

@@ -129,9 +129,9 @@ class _Nuts(Sampler):
         step_size += np.log(scale / new_scale).mean() * IN_UNITS_OF_SCALE
         return [(z, new_scale, step_size, np.bool_(not last)) for z, *_ in states]
 
-    def _noise(self, rng: np.random.Generator) -> tuple[Float32Array, Float32Array]:
+    def _noise(self, rng: np.random.Generator) -> tuple[Float32Array, Array]:
         momenta = rng.standard_normal((self.steps, self._size), np.float32)
-        return momenta, rng.random((self.steps, MAX_TREE_DEPTH, 3), np.float32)
+        return momenta, rng.random((self.steps, MAX_TREE_DEPTH, 3))
 
 
 @functools.lru_cache(maxsize=4)

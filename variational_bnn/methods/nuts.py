@@ -18,7 +18,7 @@ MAX_TREE_DEPTH = 10
 MAX_ENERGY_ERROR = 1000.0
 """A leapfrog that loses more log density than this has diverged, which ends the trajectory."""
 
-BELOW_ONE = np.float32(1 - 2**-24)
+BELOW_ONE = 1 - 2**-53
 
 LogDensity = Callable[[tf.Tensor], tf.Tensor]
 
@@ -104,8 +104,8 @@ def transition(
         step_size: Of the leapfrogs.
         scale: Standard deviation `[P]` of each weight, or about that: z / scale has unit mass.
         momentum: Standard normal random numbers `[P]`.
-        uniforms: `[MAX_TREE_DEPTH, 3]`, uniform on 0 to 1: for each doubling its direction, whether the point drawn
-            from the added half is taken, and which point of that half is drawn.
+        uniforms: `[MAX_TREE_DEPTH, 3]` in double precision, uniform on 0 to 1: for each doubling its direction,
+            whether the point drawn from the added half is taken, and which point of that half is drawn.
     """
     energy = _energy(_Phase(start, momentum))
 
@@ -120,7 +120,7 @@ def transition(
         ends = tf.nest.map_structure(
             lambda old, new: tf.stack([tf.where(after, old[0], new), tf.where(after, new, old[1])]), ends, end
         )
-        taken = ~added.stopped & (tf.math.log(choice) < added.log_weight - tree.log_weight)
+        taken = ~added.stopped & (tf.math.log(tf.cast(choice, tf.float32)) < added.log_weight - tree.log_weight)
         momentum_sum = tree.momentum_sum + added.momentum_sum
         tree = _Tree(
             candidate=_choose(taken, added.candidate, tree.candidate),
@@ -145,7 +145,8 @@ def _subtree(
 ) -> tuple[_Phase, _Tree]:
     """The points after one, `count` of them unless a subtree turns or diverges before, and the last of them.
 
-    One uniform random number draws the candidate: what is left of it after each choice is uniform again.
+    One uniform random number draws the candidate: what is left of it after each choice is uniform again. The choices of
+    a long trajectory use up some 30 of its binary digits, which is why it has 53 of them.
     """
     size = start.momentum.shape[0]
 
@@ -157,7 +158,7 @@ def _subtree(
         gain = _energy(phase) - energy
         gain = tf.where(tf.math.is_nan(gain), -np.inf, gain)
         log_weight = _log_add(tree.log_weight, gain)
-        share = tf.exp(gain - log_weight)
+        share = tf.cast(tf.exp(gain - log_weight), tf.float64)
         taken = uniform < share
         rest = tf.where(taken, uniform / share, (uniform - share) / (1 - share))
         momentum_sum = tree.momentum_sum + phase.momentum

@@ -252,25 +252,28 @@ def batches_of(given: dict[str, Any]) -> Batches | None:
     Args:
         given: The arguments of `fit` by name.
     """
-    x, steps = given.get("x"), given.get("steps_per_epoch")
+    x, y, weight = (given.get(name) for name in ("x", "y", "sample_weight"))
+    size, steps, shuffle = given.get("batch_size"), given.get("steps_per_epoch"), given.get("shuffle", True)
     if isinstance(x, Batches):
         return x
     if isinstance(x, tf.data.Dataset):
         specs = tf.nest.flatten(x.element_spec)
         # Batches whose rows have other sizes cannot be stacked.
         dense = all(isinstance(s, tf.TensorSpec) and s.shape.rank and s.shape[1:].is_fully_defined() for s in specs)
-        return DatasetBatches(x) if dense and is_number_known(x, steps) else None
-    arrays = [value for value in (x, given.get("y"), given.get("sample_weight")) if value is not None]
+        # Otherwise Keras says what is wrong, as below.
+        alone = y is None and weight is None and size is None and (steps is None or steps > 0)
+        return DatasetBatches(x) if dense and alone and is_number_known(x, steps) else None
+    arrays = [value for value in (x, y, weight) if value is not None]
     leaves = tf.nest.flatten(arrays)
     in_memory = all(isinstance(leaf, (np.ndarray, tf.Tensor)) and len(leaf.shape) for leaf in leaves)
-    plain = given.get("shuffle", True) in (True, False) and given.get("y") is not None and steps is None
-    if not (in_memory and plain and x is not None and len({len(leaf) for leaf in leaves}) == 1 and len(leaves[0])):
+    valid = size is None or (isinstance(size, (int, np.integer)) and size > 0)
+    plain = valid and shuffle in (True, False) and steps is None and x is not None and y is not None
+    if not (in_memory and plain and len({len(leaf) for leaf in leaves}) == 1 and len(leaves[0])):
         return None
     structure = tuple(tf.nest.map_structure(_tensor, part) for part in arrays)
-    shuffle = given.get("shuffle", True)
     # Keras's order depends on the global seed, too.
     seed = tf.random.uniform([], maxval=2**31 - 1, dtype=tf.int32) if shuffle else 0
-    return ArrayBatches(structure, given.get("batch_size") or 32, shuffle=shuffle, seed=seed)
+    return ArrayBatches(structure, size or 32, shuffle=shuffle, seed=seed)
 
 
 def _tensor(values: Any) -> tf.Tensor:

@@ -57,7 +57,7 @@ def random_words(seed: tf.Tensor, first: tf.Tensor, stream: tf.Tensor, calls: An
 
 
 def _uniform(words: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Uniform values in (0, 1): the middles of 2^24 intervals."""
+    """Uniform values in (0, 1]: the middles of 2^24 intervals, of which single precision rounds the last to 1."""
     high = tf.bitwise.right_shift(tf.bitcast(words, tf.uint32), tf.constant(8, tf.uint32))
     return (tf.cast(tf.bitcast(high, tf.int32), dtype) + 0.5) / 2**24
 
@@ -115,7 +115,7 @@ class RandomNumbers:
         return self._next(SIGNS, shape, dtype)
 
     def uniform(self, shape: Shape, dtype: tf.DType) -> tf.Tensor:
-        """Independent values of a shape that are uniform in (0, 1)."""
+        """Independent values of a shape that are uniform in (0, 1]."""
         return self._next(UNIFORM, shape, dtype)
 
     def _next(self, law: Law, shape: Shape, dtype: tf.DType) -> tf.Tensor:
@@ -171,7 +171,7 @@ def standard_normal(shape: Shape, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor
 
 
 def standard_uniform(shape: Shape, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """Independent values that are uniform in (0, 1), as a function of a stateless seed `[2]` alone."""
+    """Independent values that are uniform in (0, 1], as a function of a stateless seed `[2]` alone."""
     return _stateless(UNIFORM, shape, seed, dtype)
 
 
