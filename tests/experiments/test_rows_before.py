@@ -2,8 +2,8 @@
 
 Every number on the way to them is pinned: initial values, batches, noise, predictions and measures. Where one is to
 change, the file must be written anew, and the change told. The rows of `dropout` are not among them: its training
-masks depended on TensorFlow's global seed then. Those of the hidden units are of the first version with latents between
-an encoder and a decoder; since then, latents are drawn for each row, in autoencoders too.
+masks depended on TensorFlow's global seed then. Rows with random numbers of stochastic layers, or of function samples,
+are of the version in which these come from a named generator; only `output`, `ensemble` and `linear` are older.
 """
 
 from __future__ import annotations
