@@ -89,6 +89,11 @@ def available_threads() -> int:
     return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores
 
 
+def traced(function: Any, values: Sequence[Any]) -> Any:
+    """A compiled function, traced for values of these shapes: here, and not on the threads that will call it."""
+    return function.get_concrete_function(*(tf.TensorSpec(np.shape(value), value.dtype) for value in values))
+
+
 def make_steps(
     step: Callable[[tf.Tensor, Any], tuple[Any, Sequence[tf.Tensor]]], start: Any, count: int, shapes: Sequence[Any]
 ) -> tuple[Any, ...]:

@@ -14,7 +14,16 @@ from variational_bnn.base.checks import Float32Array, require_count
 from variational_bnn.methods.chains import ChainMethod, log_posterior
 from variational_bnn.methods.optimisation import log_posterior_of_rows, optimise
 from variational_bnn.methods.problem import ModelPosterior, Problem
-from variational_bnn.methods.samplers import WINDOW, Sampler, State, Steps, make_steps, num_windows, steps_of_a_call
+from variational_bnn.methods.samplers import (
+    WINDOW,
+    Sampler,
+    State,
+    Steps,
+    make_steps,
+    num_windows,
+    steps_of_a_call,
+    traced,
+)
 from variational_bnn.methods.training import GradientMethod
 from variational_bnn.models.backend import tf
 from variational_bnn.models.weight_space import WeightSpace
@@ -106,9 +115,7 @@ class _Langevin(Sampler):
         self._schedule = tf.constant(1 / _largest_curvature(problem, self._modes, seed)), tf.constant(float(length))
         self.steps = steps_of_a_call(self._size * settings.thinning)
         state, noise = self.start()[0], self._noise(np.random.default_rng())
-        values = (*state, *noise, *self._schedule, *self._rows)
-        specs = [tf.TensorSpec(np.shape(value), value.dtype) for value in values]
-        self._advance = _compiled(problem.network).get_concrete_function(*specs)  # Traced here, not on the threads.
+        self._advance = traced(_compiled(problem.network), (*state, *noise, *self._schedule, *self._rows))
 
     def start(self) -> list[State]:
         """Modes of the posterior."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -192,7 +192,7 @@ class DatasetBatches(Batches):
             as_written(block_of), as_written(padded_batches), None, as_written(batches_in)
         )
         whole = 0
-        for batches, rows in blocks.prefetch(2):
+        for batches, rows in made_ahead(blocks):
             start = 0
             for number, same in itertools.groupby(rows.numpy().tolist()):
                 stop = start + len(list(same))
@@ -219,15 +219,18 @@ def whole_numbers() -> tf.data.Dataset:
 
 def _in_turn(blocks: tf.data.Dataset) -> Iterator[Block]:
     """The blocks of a dataset, of which some are made ahead while others are trained on."""
-    for batches, count, rows in untuned(blocks.prefetch(2)):
+    for batches, count, rows in made_ahead(blocks):
         yield Block(batches, int(count), int(rows))
 
 
-def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """The dataset without autotuning: the end of an iterator waits for the thread that tunes it, up to seconds."""
+def made_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """The dataset with two elements made ahead.
+
+    It is without autotuning: the end of an iterator would wait for the thread that tunes it, up to seconds.
+    """
     options = tf.data.Options()
     options.autotune.enabled = False
-    return dataset.with_options(options)
+    return dataset.prefetch(2).with_options(options)
 
 
 def padded(batches: Structure, missing: int) -> Structure:
@@ -270,10 +273,20 @@ def batches_of(given: dict[str, Any]) -> Batches | None:
     plain = valid and shuffle in (True, False) and steps is None and x is not None and y is not None
     if not (in_memory and plain and len({len(leaf) for leaf in leaves}) == 1 and len(leaves[0])):
         return None
+    return batches_of_arrays(arrays, size or 32, shuffle=shuffle)
+
+
+def batches_of_arrays(arrays: Sequence[Structure], batch_size: int, *, shuffle: bool) -> ArrayBatches:
+    """Batches of arrays `[N, ...]` in an order that TensorFlow's global seed decides, as in Keras.
+
+    Args:
+        arrays: Inputs, targets and, if there are any, weights of rows: a structure of arrays each.
+        batch_size: Rows of a batch.
+        shuffle: Whether each epoch has an order of its own.
+    """
     structure = tuple(tf.nest.map_structure(_tensor, part) for part in arrays)
-    # Keras's order depends on the global seed, too.
     seed = tf.random.uniform([], maxval=2**31 - 1, dtype=tf.int32) if shuffle else 0
-    return ArrayBatches(structure, size or 32, shuffle=shuffle, seed=seed)
+    return ArrayBatches(structure, batch_size, shuffle=shuffle, seed=seed)
 
 
 def _tensor(values: Any) -> tf.Tensor:

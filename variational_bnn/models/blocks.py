@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from variational_bnn.models.backend import as_written, layers_of, tf
+from variational_bnn.models.backend import as_written, tf
 from variational_bnn.models.batches import Block, Structure
 from variational_bnn.models.random_numbers import DrawnAhead, RandomNumbers, Source, drawing_from
-from variational_bnn.models.stochastic import Stochastic
+from variational_bnn.models.stochastic import stochastic_layers
 
 Logs = dict[str, tf.Tensor]
 
@@ -18,6 +19,18 @@ STEPS_PER_EXECUTION = 256
 
 BLOCK_NUMBERS = 2**24
 """The most numbers, of data and random ones, that a block of batches holds, unless it has a single batch."""
+
+
+def block_size(steps: int, most: int, numbers: int) -> int:
+    """How many batches a block has: as many in each as in the others, but for the last of an epoch.
+
+    Args:
+        steps: Batches of an epoch.
+        most: The most batches of a block.
+        numbers: How many numbers a batch and the random numbers of its step are.
+    """
+    blocks = math.ceil(steps / max(1, min(most, BLOCK_NUMBERS // numbers)))
+    return math.ceil(steps / blocks)
 
 
 class CalledTwiceError(Exception):
@@ -53,7 +66,7 @@ class BlockProgram:
     @as_written
     def _traced(self, batches: Structure, start: tf.Tensor, stop: tf.Tensor) -> Logs:
         model: Any = self._model()
-        layers = [layer for layer in layers_of(model) if isinstance(layer, Stochastic)] if self._ahead else []
+        layers = stochastic_layers(model) if self._ahead else []
         steps, outer = tf.shape(tf.nest.flatten(batches)[0])[0], tf.compat.v1.get_default_graph()
         first = {layer: [RandomNumbers(layer.noise_seed, layer.draws + 1)] for layer in layers}
 

@@ -17,8 +17,8 @@ from variational_bnn.models.batches import (
     split_for_validation,
     whole_numbers,
 )
-from variational_bnn.models.blocks import BLOCK_NUMBERS, STEPS_PER_EXECUTION, BlockProgram, BlockTraining
-from variational_bnn.models.stochastic import Stochastic
+from variational_bnn.models.blocks import STEPS_PER_EXECUTION, BlockProgram, BlockTraining, block_size
+from variational_bnn.models.stochastic import stochastic_layers
 
 STEPS_BATCH_BY_BATCH = 32
 """Training steps in one compiled call of `fit` where it cannot run in blocks."""
@@ -96,8 +96,7 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         epochs = given.get("epochs", 1) - given.get("initial_epoch", 0)
         most = self.get_compile_config()["steps_per_execution"] or STEPS_PER_EXECUTION
         numbers = batches.numbers + self.numbers_of_step(batches.batch_size)
-        calls = math.ceil(steps / max(1, min(most, BLOCK_NUMBERS // numbers)))
-        size = math.ceil(steps / calls)
+        size = block_size(steps, most, numbers)
         jit_compile = self.jit_compile
         if jit_compile is None:
             convolutions = any(hasattr(layer, "dilation_rate") for layer in layers_of(self))
@@ -118,7 +117,7 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         Args:
             batch_size: Rows of the step.
         """
-        of_row = [math.prod(layer.output_shape[1:]) for layer in layers_of(self) if isinstance(layer, Stochastic)]
+        of_row = [math.prod(layer.output_shape[1:]) for layer in stochastic_layers(self)]
         return self.count_params() + batch_size * sum(of_row)
 
     def _reset_compile_cache(self) -> None:

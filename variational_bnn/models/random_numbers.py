@@ -88,6 +88,10 @@ class Law:
     of_words: Callable[[tf.Tensor, tf.DType], tf.Tensor]
     per_word: int
 
+    def num_words(self, shape: Shape) -> Any:
+        """How many words values of a shape take, a multiple of four."""
+        return -(-math.prod(shape) // (4 * self.per_word)) * 4
+
 
 NORMAL, SIGNS, UNIFORM = Law(_normals, 1), Law(_signs, BITS), Law(_uniform, 1)
 
@@ -128,7 +132,7 @@ class RandomNumbers:
 
     def _words(self, law: Law, number: int, shape: Shape, calls: Any) -> tf.Tensor:
         """The words `[calls, n]` of the draws of this number in this call and in those that follow it."""
-        count = -(-math.prod(shape) // (4 * law.per_word)) * 4
+        count = law.num_words(shape)
         # No two draws of a layer have the same stream and counter: draws of one stream have words of one number.
         stream = (tf.cast(count, tf.int64) * 2**8 + number) * 2**16 + self._replica
         return random_words(self._seed, self._call, stream, calls, count)
@@ -176,9 +180,8 @@ def standard_uniform(shape: Shape, seed: tf.Tensor, dtype: tf.DType) -> tf.Tenso
 
 
 def _stateless(law: Law, shape: Shape, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    count = -(-math.prod(shape) // (4 * law.per_word)) * 4
     key, stream = tf.unstack(tf.cast(seed, tf.int64))
-    words = random_words(key, tf.constant(0, tf.int64), stream, 1, count)
+    words = random_words(key, tf.constant(0, tf.int64), stream, 1, law.num_words(shape))
     return _values(law, words[0], shape, dtype)
 
 

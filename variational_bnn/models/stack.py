@@ -18,7 +18,7 @@ from variational_bnn.models.losses import negative_log_likelihood, variational_l
 from variational_bnn.models.many_steps import ManyStepsModel
 from variational_bnn.models.point_prior import prior_penalties, priors_of
 from variational_bnn.models.random_numbers import RandomNumbers, Source, drawing_from, signed
-from variational_bnn.models.stochastic import Stochastic
+from variational_bnn.models.stochastic import Stochastic, stochastic_layers
 from variational_bnn.models.variational_model import VariationalModel
 
 Terms = dict[str, tf.Tensor]
@@ -59,7 +59,7 @@ class Stack:
         self._trained = self._values[: len(self._copy.trainable_variables)]
         self._optimizer = type(model.optimizer).from_config(model.optimizer.get_config())
         self._optimizer.build(self._trained)
-        self._layers = _stochastic(self._copy)
+        self._layers = stochastic_layers(self._copy)
         self._seeds, self._draws = ([tf.Variable(tf.zeros(size, tf.int64)) for _ in self._layers] for _ in range(2))
 
     def load(self, members: Sequence[VariationalModel]) -> None:
@@ -69,7 +69,7 @@ class Stack:
             member.optimizer.build(member.trainable_variables)
         for stacked, same in self._pairs():
             stacked.assign(tf.stack(same) if stacked.shape != same[0].shape else same[0])
-        for seeds, same in zip(self._seeds, zip(*map(_stochastic, members), strict=True), strict=True):
+        for seeds, same in zip(self._seeds, zip(*map(stochastic_layers, members), strict=True), strict=True):
             seeds.assign([signed(layer.noise_seed) for layer in same])
 
     def give_back(self, places: Iterable[int]) -> None:
@@ -82,7 +82,7 @@ class Stack:
         """What is trained and what changes with it: of the stack, and of each member."""
         stacked = [*self._values, *self._optimizer.variables, *self._draws]
         own = [
-            [*_values_of(member), *member.optimizer.variables, *(layer.draws for layer in _stochastic(member))]
+            [*_values_of(member), *member.optimizer.variables, *(layer.draws for layer in stochastic_layers(member))]
             for member in self._members
         ]
         return zip(stacked, zip(*own, strict=True), strict=True)
@@ -184,10 +184,6 @@ def _values_of(model: VariationalModel) -> list[tf.Variable]:
     return [*model.trainable_variables, *(layer.kl_weight for layer in variational_layers(model))]
 
 
-def _stochastic(model: VariationalModel) -> list[Stochastic]:
-    return [layer for layer in layers_of(model) if isinstance(layer, Stochastic)]
-
-
 def architecture(model: VariationalModel) -> str:
     """What models of a stack have in common, as text: layers and optimizer, without the seeds and names of layers."""
     config = {**model.get_config(), "name": "", "optimizer": model.optimizer.get_config()}
@@ -219,7 +215,9 @@ def reason_against(model: Any) -> str | None:
         return f"must have an optimizer that treats each number apart, without norms, got {type(optimizer).__name__}"
     if type(model).train_step is not ManyStepsModel.train_step:
         return "must have no train_step of its own"
-    apart = [layer.draws for layer in _stochastic(model)] + [layer.kl_weight for layer in variational_layers(model)]
+    apart = [layer.draws for layer in stochastic_layers(model)] + [
+        layer.kl_weight for layer in variational_layers(model)
+    ]
     others = [v.name for v in model.non_trainable_variables if not any(v is own for own in apart)]
     if others:
         return f"must have no variables that training changes in another way, got {', '.join(others)}"

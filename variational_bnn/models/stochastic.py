@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from variational_bnn.base.checks import require_kl_weight
-from variational_bnn.models.backend import tf, tf_keras
+from variational_bnn.models.backend import layers_of, tf, tf_keras
 from variational_bnn.models.random_numbers import RandomNumbers, drawn_ahead
 
 SCALE_FLOOR = 1e-5
@@ -86,6 +86,11 @@ class Stochastic(tf_keras.layers.Layer, abc.ABC):
     def from_config(cls, config: dict[str, Any]) -> Stochastic:
         """Make the layer from the values of `get_config`."""
         return cls(**config)
+
+
+def stochastic_layers(model: tf_keras.Model) -> list[Stochastic]:
+    """Return the layers of a model that draw by this package's random numbers, also those of nested models."""
+    return [layer for layer in layers_of(model) if isinstance(layer, Stochastic)]
 
 
 class Variational(Stochastic):

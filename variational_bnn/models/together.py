@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
@@ -11,8 +10,8 @@ import numpy as np
 from variational_bnn.base.checks import Array, require, require_count
 from variational_bnn.base.progress import report
 from variational_bnn.models.backend import as_written, tf, tf_keras
-from variational_bnn.models.batches import ArrayBatches, Batches
-from variational_bnn.models.blocks import BLOCK_NUMBERS, STEPS_PER_EXECUTION
+from variational_bnn.models.batches import Batches, batches_of_arrays
+from variational_bnn.models.blocks import BLOCK_NUMBERS, STEPS_PER_EXECUTION, block_size
 from variational_bnn.models.stack import Stack, Terms, architecture, reason_against
 from variational_bnn.models.variational_model import VariationalModel
 
@@ -83,9 +82,7 @@ def fit_together(
         counts = [len(array) for array in arrays]
         require(len(set(counts)) == 1, f"{', '.join(each)} must have as many rows, got {counts}")
         model.require_fitting(*arrays[:2])
-        tensors = tuple(tf.cast(array, tf_keras.backend.floatx()) for array in arrays)
-        seed = tf.random.uniform([], maxval=2**31 - 1, dtype=tf.int32) if shuffle else 0
-        batches.append(ArrayBatches(tensors, batch_size, shuffle=shuffle, seed=seed))
+        batches.append(batches_of_arrays(arrays, batch_size, shuffle=shuffle))
     for what, things in (("models", models), ("optimizers", [model.optimizer for model in models])):
         require(len(set(map(id, things))) == len(models), f"the {what} must be different objects, got one twice")
     return train_together(models, batches, epochs=epochs)
@@ -163,7 +160,7 @@ def _train(
     # With nothing to be done between epochs, a block may hold several, unless their last batches have fewer rows.
     a_block = min(epochs, most // steps) if batches[0].even else 1
     whole_block = steps * max(1, a_block)
-    size = math.ceil(whole_block / math.ceil(whole_block / most))
+    size = block_size(whole_block, most, numbers)
     compiled = steps * epochs >= STEPS_WORTH_XLA
     histories, trained = [_begun(model) for model in models], _Trained(steps)
     blocks, largest = zip(*(own.blocks(whole_block, size) for own in batches), strict=True), 0
