@@ -80,6 +80,7 @@ _SETTING = click.option(
     help="A method's setting, such as hmc.draws=2000; * for every method that has it. May be repeated.",
 )
 
+_WORKERS = click.option("--workers", type=int, help="How many processes.  [default: as many as there are cores]")
 _RETRY = click.option("--retry", is_flag=True, help="Execute runs again that failed, and are kept.")
 
 
@@ -98,7 +99,7 @@ def commands() -> None:
 )
 @_SETTING
 @click.option("--seeds", default=5, show_default=True, help="How many fits of each method.")
-@click.option("--workers", default=1, show_default=True, help="How many fits at a time.")
+@_WORKERS
 @_RETRY
 @click.option("--out", type=click.Path(path_type=Path), help=f"The results directory.  [default: {DIRECTORY}/DATASET]")
 @click.option(
@@ -151,7 +152,7 @@ def compare(**options: Any) -> None:
 @_SETTING
 @click.option("--latent", default=2, show_default=True, help="How many latents.")
 @click.option("--seeds", default=1, show_default=True, help="How many fits of each model.")
-@click.option("--workers", default=1, show_default=True, help="How many fits at a time.")
+@_WORKERS
 @_RETRY
 @click.option("--held-out", type=int, metavar="LABEL", help="The class kept from a second fit.  [default: the last]")
 @click.option("--out", type=click.Path(path_type=Path), help="The results directory.")

@@ -16,7 +16,7 @@ from variational_bnn.base import BASELINE, Dataset, DatasetWarning, Method, Netw
 from variational_bnn.base.checks import require, require_count, require_known, require_seed
 from variational_bnn.evaluation.subsample import MOST_ROWS, some_rows
 from variational_bnn.experiments.comparison import Comparison, store_in
-from variational_bnn.experiments.engine import execute
+from variational_bnn.experiments.engine import execute, require_workers
 from variational_bnn.experiments.run import settings_of
 from variational_bnn.experiments.table_run import TableRun
 from variational_bnn.experiments.tables import groups_of
@@ -60,7 +60,7 @@ def compare(
     seeds: Sequence[int] = range(5),
     network: Network | None = None,
     num_samples: int = 200,
-    workers: int = 1,
+    workers: int | None = 1,
     directory: str | Path | None = None,
     retry: bool = False,
     progress: bool = True,
@@ -81,7 +81,7 @@ def compare(
         network: The same for every method; `default_network` if None. Its prior scale is in standardised units, its
             known noise in the units of y.
         num_samples: Function samples of each predictive.
-        workers: Processes.
+        workers: Processes; 1 for this one alone. None for as many as there are cores, if there is work for them.
         directory: Where to keep finished runs while the others go on. Runs that are there already, of the same
             settings and data, are not executed again.
         retry: Whether runs that failed, and are kept in the directory, are executed again. Those that lacked memory or
@@ -111,7 +111,7 @@ def compare(
     require_compatible(network, dataset)
     require_count("num_samples", num_samples)
     require(num_samples > 1, "num_samples must be at least 2 for a variance, got 1")
-    require_count("workers", workers)
+    require_workers(workers)
     chosen = _named(default_methods(dataset, network) if methods is None else methods, dataset)
     for name, method in chosen.items():
         reason = method.supports(dataset, network)

@@ -14,7 +14,7 @@ from variational_bnn.datasets import Images
 from variational_bnn.experiments.autoencoder_comparison import AutoencoderComparison, store_in
 from variational_bnn.experiments.autoencoders import AutoencoderRun, shown
 from variational_bnn.experiments.compare import seeds_of
-from variational_bnn.experiments.engine import execute
+from variational_bnn.experiments.engine import execute, require_workers
 from variational_bnn.experiments.run import settings_of
 from variational_bnn.methods.autoencoders import AUTOENCODERS, Autoencoder
 from variational_bnn.models.builders.autoencoder_network import AutoencoderNetwork
@@ -31,7 +31,7 @@ def compare_autoencoders(
     network: AutoencoderNetwork | None = None,
     held_out: int | None = None,
     num_samples: int = 100,
-    workers: int = 1,
+    workers: int | None = 1,
     directory: str | Path | None = None,
     retry: bool = False,
     progress: bool = True,
@@ -48,7 +48,7 @@ def compare_autoencoders(
         network: The same for every model; if None the lecture's, with two latents and a Bernoulli likelihood.
         held_out: The label that the second fit does not see; if None the largest that there is to train on.
         num_samples: Draws of reconstructions and codes.
-        workers: Processes.
+        workers: Processes; 1 for this one alone. None for as many as there are cores, if there is work for them.
         directory: Where to keep finished runs while the others go on. Runs that are there already, of the same
             settings and images, are not executed again.
         retry: Whether runs that failed, and are kept in the directory, are executed again. Those that lacked memory or
@@ -77,7 +77,7 @@ def compare_autoencoders(
     held_out = images.y_train.max() if held_out is None else held_out
     label = int(held_out) if isinstance(held_out, np.integer) else held_out
     _check(images, network, label, num_samples)
-    require_count("workers", workers)
+    require_workers(workers)
     chosen = {name: model.for_images(len(images.x_train)) for name, model in _named(models).items()}
     seeds = seeds_of(seeds)
     runs = [

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
@@ -14,6 +13,7 @@ from typing import Any
 import cloudpickle
 
 from variational_bnn.base.checks import require, require_count
+from variational_bnn.base.cores import available_cores
 from variational_bnn.base.progress import watching
 from variational_bnn.experiments.display import Display, display
 from variational_bnn.experiments.run import OK, Executed, Group, Key, Outcome, Run, label
@@ -25,7 +25,7 @@ from variational_bnn.stopping import writing
 def execute(
     groups: Sequence[Group[Any]],
     *,
-    workers: int = 1,
+    workers: int | None = 1,
     store: Store | None = None,
     retry: bool = False,
     progress: bool = True,
@@ -39,7 +39,7 @@ def execute(
 
     Args:
         groups: The runs to execute; those that the store has already are read instead.
-        workers: Processes at a time; 1 for this one.
+        workers: Processes at a time; 1 for this one. None for as many as there are cores, or groups if they are fewer.
         store: Where to keep the outcomes; None for nowhere.
         retry: Whether runs that the store has are executed again if they failed. Their earlier outcomes are set aside.
         progress: Whether to show it, on standard error.
@@ -51,7 +51,7 @@ def execute(
         ValueError: If `workers` is not a whole number >= 1, two runs have one name and seed, or the store cannot be
             read or written.
     """
-    require_count("workers", workers)
+    require_workers(workers)
     keys = [run.key for group in groups for run in group.runs]
     require(len(set(keys)) == len(keys), f"runs must differ in name or seed, got {', '.join(map(label, keys))}")
     folders = {} if store is None else store.finished()
@@ -62,6 +62,7 @@ def execute(
     del stored
     waiting = [group.of([run for run in group.runs if run.key not in outcomes]) for group in groups]
     waiting = [group for group in waiting if group.runs]
+    workers = workers or max(1, min(available_cores(), len(waiting)))
     with display(progress, len(keys), len(outcomes)) as shown, closing(_executed(waiting, workers, shown)) as executed:
         for run, outcome in executed:
             outcomes[run.key] = outcome
@@ -77,6 +78,12 @@ def execute(
     if store is not None:
         store.write_results(rows)
     return {key: outcomes[key] for key in keys}
+
+
+def require_workers(workers: int | None) -> None:
+    """Require a number of processes, or None."""
+    if workers is not None:
+        require_count("workers", workers)
 
 
 def _executed(groups: list[Group[Any]], workers: int, shown: Display) -> Executed[Any]:
@@ -109,7 +116,7 @@ def _by_workers(waiting: deque[Group[Any]], workers: int, shown: Display, here: 
         here: Where groups are put that cannot be pickled, such as those of a model that cannot be saved.
     """
     inbox: SimpleQueue[tuple[Worker, Message]] = SimpleQueue()
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, available_cores() // workers)
     active: dict[Worker, _Given] = {}
     idle: list[Worker] = []
 

@@ -7,7 +7,6 @@ many threads there are, and no chain waits for another but where they adapt toge
 from __future__ import annotations
 
 import abc
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from variational_bnn.base.checks import Float32Array
+from variational_bnn.base.cores import available_cores
 from variational_bnn.base.progress import report
 from variational_bnn.models.backend import tf
 
@@ -82,13 +82,6 @@ def steps_of_a_call(numbers: int) -> int:
     return next((steps for steps in (25, 5) if steps * numbers <= NUMBERS), 1)
 
 
-def available_threads() -> int:
-    """Cores that this process may use, or fewer if `OMP_NUM_THREADS` says so."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    return min(cores, int(limit)) if limit.isdecimal() and int(limit) else cores
-
-
 def traced(function: Any, values: Sequence[Any]) -> Any:
     """A compiled function, traced for values of these shapes: here, and not on the threads that will call it."""
     return function.get_concrete_function(*(tf.TensorSpec(np.shape(value), value.dtype) for value in values))
@@ -132,7 +125,7 @@ def run(sampler: Sampler, *, warmup: int, draws: int, seed: int, threads: int | 
     lengths = [WINDOW] * windows + [draws]
     calls = [-(-length // sampler.steps) for length in lengths]
     total, first, made = sum(calls) * len(states), 0, []
-    pool = ThreadPoolExecutor(min(len(states), threads or available_threads()), "chains")
+    pool = ThreadPoolExecutor(min(len(states), threads or available_cores()), "chains")
 
     def advance(chain: int, number: int) -> tuple[State, Steps]:
         bits = np.random.Philox(np.random.SeedSequence((seed, chain, number)))

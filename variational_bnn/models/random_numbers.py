@@ -128,14 +128,28 @@ class RandomNumbers:
 
     def _drawn(self, law: Law, number: int, shape: Shape, dtype: tf.DType) -> tf.Tensor:
         """The values of the draw of this number within the call."""
-        return _values(law, self._words(law, number, shape, 1)[0], shape, dtype)
+        return _values_of_call(law, number, tuple(shape), dtype, self._seed, self._call, self._replica)
 
-    def _words(self, law: Law, number: int, shape: Shape, calls: Any) -> tf.Tensor:
+    def words(self, law: Law, number: int, shape: Shape, calls: Any) -> tf.Tensor:
         """The words `[calls, n]` of the draws of this number in this call and in those that follow it."""
-        count = law.num_words(shape)
-        # No two draws of a layer have the same stream and counter: draws of one stream have words of one number.
-        stream = (tf.cast(count, tf.int64) * 2**8 + number) * 2**16 + self._replica
-        return random_words(self._seed, self._call, stream, calls, count)
+        return _words(law, number, shape, self._seed, self._call, self._replica, calls)
+
+
+def _words(
+    law: Law, number: int, shape: Shape, seed: tf.Tensor, call: tf.Tensor, replica: tf.Tensor, calls: Any
+) -> tf.Tensor:
+    count = law.num_words(shape)
+    # No two draws of a layer have the same stream and counter: draws of one stream have words of one number.
+    stream = (tf.cast(count, tf.int64) * 2**8 + number) * 2**16 + replica
+    return random_words(seed, call, stream, calls, count)
+
+
+@tf.function(autograph=False)
+def _values_of_call(
+    law: Law, number: int, shape: Shape, dtype: tf.DType, seed: tf.Tensor, call: tf.Tensor, replica: tf.Tensor
+) -> tf.Tensor:
+    """Compiled, so that it is traced once, and not in each model anew."""
+    return _values(law, _words(law, number, shape, seed, call, replica, 1)[0], shape, dtype)
 
 
 def _values(law: Law, words: tf.Tensor, shape: Shape, dtype: tf.DType) -> tf.Tensor:
@@ -163,7 +177,7 @@ class DrawnAhead(RandomNumbers):
 
     def _drawn(self, law: Law, number: int, shape: Shape, dtype: tf.DType) -> tf.Tensor:
         with self._of_words.as_default():
-            words = tf.stack([one._words(law, number, shape, self._calls) for one in self._first], axis=1)
+            words = tf.stack([one.words(law, number, shape, self._calls) for one in self._first], axis=1)
         with self._of_numbers.as_default():
             values = _values(law, words, shape, dtype)
         return tf.gather(values[self._step], self._member)
@@ -171,14 +185,15 @@ class DrawnAhead(RandomNumbers):
 
 def standard_normal(shape: Shape, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Independent N(0, 1) values of a shape, as a function of a stateless seed `[2]` alone."""
-    return _stateless(NORMAL, shape, seed, dtype)
+    return _stateless(NORMAL, tuple(shape), seed, dtype)
 
 
 def standard_uniform(shape: Shape, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Independent values that are uniform in (0, 1], as a function of a stateless seed `[2]` alone."""
-    return _stateless(UNIFORM, shape, seed, dtype)
+    return _stateless(UNIFORM, tuple(shape), seed, dtype)
 
 
+@tf.function(autograph=False)
 def _stateless(law: Law, shape: Shape, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     key, stream = tf.unstack(tf.cast(seed, tf.int64))
     words = random_words(key, tf.constant(0, tf.int64), stream, 1, law.num_words(shape))

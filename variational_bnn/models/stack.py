@@ -52,7 +52,7 @@ class Stack:
 
     def __init__(self, model: VariationalModel, size: int) -> None:
         # A copy: nobody else calls it while it has other values.
-        self._copy, self.size = type(model).from_config(model.get_config()), size
+        self._copy, self.size = as_written(type(model).from_config)(model.get_config()), size
         self._members: Sequence[VariationalModel] = ()
         self._places = _values_of(self._copy)
         self._values = [tf.Variable(tf.zeros([size, *place.shape], place.dtype)) for place in self._places]
