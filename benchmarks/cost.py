@@ -104,9 +104,9 @@ def fitting(work: Work) -> Callable[[int], float]:
     def epochs(number: int) -> float:
         ends = [time.perf_counter()]
         end = tf_keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: ends.append(time.perf_counter()))
-        settings: dict[str, Any] = {"epochs": number, "batch_size": BATCH_SIZE, "verbose": 0}
+        settings: dict[str, Any] = {"epochs": number, "batch_size": BATCH_SIZE}
         if work.seeds == 1:
-            models[0].fit(x, y, callbacks=[end], **settings)
+            models[0].fit(x, y, callbacks=[end], verbose=0, **settings)
             first = number // 4
             return (ends[-1] - ends[first]) / (number - first)
         vbnn.fit_together(models, x, y, **settings)
