@@ -33,6 +33,7 @@ MEASURES = (
     "train_rmse",
     "rmse",
 )
+RUN = ["method", "region", "seed", "status"]
 POSITIVE = ("epistemic_variance", "latent_variance", "aleatoric_variance", "contraction")
 """Measures that are compared by their logarithms, which vary over the seeds more like a normal distribution does."""
 
@@ -56,8 +57,12 @@ def differences(now: pd.DataFrame, before: pd.DataFrame) -> dict[str, float]:
     """Of each method, region and measure, how many standard errors of their difference the means over seeds are apart.
 
     The error is that of a normal distribution with the p-value of Welch's test. It is infinite where there are not as
-    many values, and where values that do not vary over the seeds disagree by more than one in a thousand.
+    many values, and where values that do not vary over the seeds disagree by more than one in a thousand. Tables whose
+    methods, regions, seeds or statuses are not the same have one infinite error.
     """
+    runs, runs_before = (table[RUN].reset_index(drop=True) for table in (now, before))
+    if not runs.equals(runs_before):
+        return {"methods, regions, seeds or statuses": math.inf}
     keys, errors = ["method", "region"], dict[str, float]()
     of_before = dict(list(before.groupby(keys)))
     for key, group in now.groupby(keys):
@@ -93,8 +98,6 @@ def compare(setting: Setting) -> Iterator[Row]:
         times = race({"now": now, "before": before}, min(TURNS, setting.turns))
         rows = [pd.read_csv(table).sort_values(["method", "region", "seed"]) for table in tables]
     yield Row.of("variational-bnn compare, against an earlier revision", times["now"], times["before"], target=3)
-    same = [list(table[["method", "region", "seed", "status"]].itertuples(index=False)) for table in rows]
-    setting.say(f"compare: methods, regions, seeds and statuses {'agree' if same[0] == same[1] else 'DIFFER'}")
     errors = differences(*rows)
     worst = max(errors, key=lambda name: errors[name])
     setting.say(f"compare: {worst}: {errors[worst]:.2g} standard errors apart, the largest of {len(errors)}")

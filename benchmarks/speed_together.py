@@ -56,7 +56,7 @@ def by_fit() -> float:
     start = time.perf_counter()
     made = models(dataset, network)
     for model in made:
-        model.fit(dataset.x, dataset.y, epochs=STEPS, batch_size=len(dataset.x))
+        model.fit(dataset.x, dataset.y, epochs=STEPS, batch_size=len(dataset.x), verbose=0)
     checked(made)
     return time.perf_counter() - start
 

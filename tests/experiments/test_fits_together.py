@@ -84,6 +84,24 @@ def test_what_cannot_be_fitted_together_is_fitted_alone(settings: dict[str, Any]
     _assert_as_alone(results)
 
 
+class _Undecided(Together):
+    """It cannot say whether it fits several seeds together."""
+
+    def fits_together(self, dataset: vbnn.Dataset, network: vbnn.Network) -> bool:
+        raise ValueError("no such\nnetwork")
+
+
+def test_a_method_that_cannot_say_whether_it_fits_together_is_fitted_alone(notes: Path) -> None:
+    """The comparison goes on, and one line says why."""
+    method = _Undecided(notes)
+    message = r"mine could not be fitted from several seeds together \(ValueError: no such network\)"
+    with pytest.warns(UserWarning, match=message) as caught:
+        results = _results(method)
+    assert len([warning for warning in caught if warning.category is UserWarning]) == 1
+    assert method.notes == [f"{rows} alone {seed}" for seed in range(3) for rows in (10, 40)]
+    _assert_as_alone(results)
+
+
 def test_only_the_seeds_that_are_not_finished_are_fitted(notes: Path, tmp_path: Path) -> None:
     failing = Together(notes, fails={(10, 0): MemoryError("full"), (10, 3): vbnn.FitError("diverged")})
     results = _results(failing, 4, directory=tmp_path / "out")

@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
+import weakref
 from functools import cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -127,6 +128,25 @@ def test_chains_whose_probabilities_round_to_the_same_agree() -> None:
     assert not diagnose(space, draws, sure)["r_hat"] < 1.1
 
 
+TRACED = list[str]()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Traced(vbnn.Normal):
+    """It notes each time that a function of it is traced."""
+
+    def distribution(self, *args: Any) -> Any:
+        TRACED.append("distribution")
+        return super().distribution(*args)
+
+
+def test_the_functions_are_traced_once_in_whatever_chunks_the_query_points_come() -> None:
+    space = WeightSpace.of(dataclasses.replace(LINE, likelihood=_Traced(scale=1.0)))
+    TRACED.clear()
+    assert diagnose(space, DRAWS[:100], X, hidden_values=200) == diagnose(SPACE, DRAWS[:100], X)  # 2, 2 and 1 points.
+    assert len(TRACED) == 1
+
+
 SMALL = vbnn.Dataset(name="small", x=RNG.normal(size=(12, 3)), y=RNG.normal(size=(12, 1)))
 
 
@@ -209,6 +229,68 @@ def test_an_error_on_a_thread_is_the_callers(threads: int) -> None:
     with pytest.raises(vbnn.FitError, match=r"^diverged: as expected$"):
         list(run(_Failing(), warmup=100, draws=100, seed=0, threads=threads))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("chains")]
+
+
+class _Waiting(Sampler):
+    """Each call waits until another one is made at the same time."""
+
+    steps = 25
+
+    def __init__(self) -> None:
+        self._both = threading.Barrier(2, timeout=10)
+
+    def start(self) -> list[Any]:
+        return [(np.zeros(1),)] * 2
+
+    def advance(self, state: Any, rng: np.random.Generator) -> tuple[Any, Steps]:
+        self._both.wait()
+        values = np.zeros(25, np.float32)
+        return state, Steps(np.zeros((25, 1), np.float32), values, values, values)
+
+
+def test_two_threads_advance_two_chains_at_the_same_time() -> None:
+    windows = run(_Waiting(), warmup=100, draws=50, seed=0, threads=2)
+    assert [window.z.shape for window in windows] == [(100, 2, 1), (50, 2, 1)]
+
+
+class _Remembering(_Failing):
+    """It notes of how many steps it is given the weights, window by window."""
+
+    def __init__(self) -> None:
+        self.given: list[list[int]] = []
+
+    def start(self) -> list[Any]:
+        return [(np.zeros(1), 0, 0)]
+
+    def adapt(self, states: list[Any], windows: Any, *, last: bool) -> list[Any]:
+        self.given.append([len(window.z) for window in windows])
+        assert all(len(window.acceptance) == 100 for window in windows)
+        return states
+
+
+def test_a_sampler_adapts_by_the_weights_of_the_latter_half_of_the_warm_up() -> None:
+    sampler = _Remembering()
+    list(run(sampler, warmup=500, draws=100, seed=0))
+    assert sampler.given == [[100], [0, 100], [0, 100, 100], [0, 0, 100, 100], [0, 0, 100, 100, 100]]
+
+
+class _Watched(vbnn.Metropolis):
+    """It notes how many windows have their weights in memory when the draws come."""
+
+    kept: ClassVar[list[bool]] = []
+
+    def windows(self, *args: Any, **settings: Any) -> Any:
+        weights = list[Any]()
+        for window in super().windows(*args, **settings):
+            weights.append(weakref.ref(window.z))
+            self.kept[:] = [z() is not None for z in weights]
+            yield window
+
+
+def test_the_weights_of_the_warm_up_are_not_kept() -> None:
+    """They would take as much memory as the draws; only those of its last window are there when these come."""
+    _Watched(chains=2, warmup=500, draws=4, thinning=1).fit(SMALL, SMALL_NETWORK, 0)
+    assert _Watched.kept == [False, False, False, False, True, True]
 
 
 def test_the_random_walk_adapts_to_the_acceptance_that_is_best() -> None:

@@ -172,11 +172,11 @@ def test_a_layer_that_is_called_twice_draws_twice_in_each_step() -> None:
 
 
 def test_validation_is_between_the_epochs() -> None:
-    """On the last rows, as Keras splits them, or on the same data."""
+    """On the last rows, as Keras splits them, or on the same data, in two batches."""
     expected = _small(eager=True)
-    history = _one_by_one(expected, 7, validation={"x": X[7:], "y": Y[7:], "sample_weight": WEIGHTS[7:]})
-    splits: list[Any] = [((), {"validation_split": 0.3})]
-    splits += [((X[:7], Y[:7], BATCH), {"validation_data": (X[7:], Y[7:], WEIGHTS[7:])})]
+    history = _one_by_one(expected, 5, validation={"x": X[5:], "y": Y[5:], "sample_weight": WEIGHTS[5:]})
+    splits: list[Any] = [((), {"validation_split": 0.5})]
+    splits += [((X[:5], Y[:5], BATCH), {"validation_data": (X[5:], Y[5:], WEIGHTS[5:])})]
     for data, share in splits:
         model = _small()
         _agree(model, _fit(model, *data, **share), expected, history)
@@ -190,8 +190,15 @@ def test_class_weights_are_weights_of_rows() -> None:
     _agree(model, history, expected, expected_history)
 
 
-def test_a_callback_may_train_on_a_batch_between_the_epochs() -> None:
-    after = lambda model: model.train_on_batch(X, Y)  # noqa: E731
+@pytest.mark.parametrize("how", ["train_on_batch", "fit in a block", "fit batch by batch"])
+def test_a_callback_may_train_on_a_batch_between_the_epochs(how: str) -> None:
+    def after(model: Any) -> None:
+        if how == "train_on_batch":
+            model.train_on_batch(X, Y)
+        else:
+            weights = {} if how == "fit in a block" else {"class_weight": {0: 1.0, 1: 1.0}}
+            model.fit(X, Y, N, shuffle=False, verbose=0, **weights)
+
     model, expected = _small(), _small(eager=True)
     callback = tf_keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: after(model))
     _agree(model, _fit(model, callbacks=(callback,)), expected, _one_by_one(expected, after=after))

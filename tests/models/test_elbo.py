@@ -7,6 +7,7 @@ from typing import Any
 import by_hand
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 from variational_bnn.base import Likelihood, Network
@@ -75,8 +76,9 @@ def test_fit_shows_the_same_numbers_and_sample_weights_multiply_the_nll(kind: st
     weights = np.arange(N) / 5
     nll, kl = by_hand.nll_and_kl(kind, model, network, X, y, N)
     expected = by_hand.logs_of(kind, model, network, (weights * nll).mean(), kl, N)
-    for batch_size in (7, 64):
-        logs = model.fit(X, y, sample_weight=weights, batch_size=batch_size, verbose=0).history
+    in_a_block = tf.data.Dataset.from_tensor_slices((X, y, weights.astype(np.float32))).batch(7)
+    for data in (in_a_block, in_a_block.filter(lambda *_: True)):  # Batches of unknown number come one by one.
+        logs = model.fit(data, verbose=0).history
         assert {name: value for name, (value,) in logs.items()} == pytest.approx(expected, rel=REL)
     assert model.evaluate(X, y, sample_weight=weights, verbose=0, return_dict=True) == pytest.approx(expected, rel=REL)
 

@@ -8,6 +8,9 @@ import by_hand
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
+import tf_keras
+from tensorflow_probability import distributions as tfd
 
 from variational_bnn.base import Network
 from variational_bnn.models.likelihoods import Normal
@@ -171,3 +174,23 @@ def test_drawing_leaves_the_noise_of_the_layers_where_it_was(models: dict[str, A
     predict(models["flipout"], X, num_samples=3).log_prob(np.zeros((12, 2)))
     assert all(np.array_equal(a, b) for a, b in zip(models["flipout"].get_weights(), before, strict=True))
     assert models["flipout"](X).log_prob(np.zeros((12, 2), np.float32)).shape == (12,)
+
+
+@pytest.mark.parametrize(("posterior", "as_normal"), [(tfd.LogNormal, np.log), (tfd.Normal, np.array)])
+@pytest.mark.parametrize("units", [1, 2])
+def test_weights_of_any_distribution_are_drawn_from_it_each_apart(posterior: Any, as_normal: Any, units: int) -> None:
+    """A bare layer of TFP takes distributions that are not `Independent` ones. Within 4.5 standard errors."""
+    layer = tfp.layers.DenseReparameterization(
+        units,
+        kernel_posterior_fn=lambda dtype, shape, *_: posterior(tf.fill(shape, tf.constant(-0.5, dtype)), 0.4),
+        kernel_divergence_fn=None,
+        bias_posterior_fn=None,
+    )
+    model = tf_keras.Sequential([tf_keras.Input((3,)), layer])
+    num_samples = 4000
+    weights = sample_functions(model, np.eye(3), num_samples=num_samples, seed=0).reshape(num_samples, -1)
+    standard = (as_normal(weights) + 0.5) / 0.4
+    np.testing.assert_allclose(standard.mean(0), 0, atol=4.5 / np.sqrt(num_samples))
+    np.testing.assert_allclose(np.cov(standard.T), np.eye(3 * units), atol=4.5 * np.sqrt(2 / num_samples))
+    first = sample_functions(model, np.eye(3), num_samples=1, seed=0).reshape(-1)
+    np.testing.assert_allclose(first, weights[0], rtol=1e-5)

@@ -24,6 +24,7 @@ NETWORK = Network(input_shape=(3,), output_size=2, hidden_units=(6, 5), likeliho
 WEIGHTS = (3 + 1) * 6 + (6 + 1) * 5 + (5 + 1) * 4
 X = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
 random_biases = {"bias_posterior_fn": tfp.layers.default_mean_field_normal_fn()}
+plain_weights = {"kernel_posterior_fn": lambda dtype, shape, *_: tfp.distributions.Normal(tf.zeros(shape, dtype), 1.0)}
 point_weights = {"kernel_posterior_fn": tfp.layers.default_mean_field_normal_fn(is_singular=True)}
 
 
@@ -70,6 +71,7 @@ def test_a_network_of_fifty_units_needs_one_number_a_weight_or_a_unit_or_two_a_r
         ([tfp.layers.DenseFlipout(4)], 3 * 4),
         ([tfp.layers.DenseReparameterization(4, **random_biases)], 3 * 4 + 4),
         ([tfp.layers.DenseReparameterization(4, **random_biases, **point_weights)], 4),
+        ([tfp.layers.DenseReparameterization(4, kernel_divergence_fn=None, **plain_weights)], 3 * 4),
         ([tfp.layers.DenseLocalReparameterization(4, bias_posterior_fn=None), tfp.layers.DenseFlipout(1)], 3 * 4 + 4),
         ([tf_keras.layers.Dense(7), tf_keras.layers.Dropout(0.2), tf_keras.layers.Dense(1)], 7),
         ([tf_keras.layers.Dropout(0.0)], 0),

@@ -26,23 +26,34 @@ FITTED, BOTH_FITTED = 0.5, 0.8
 
 def groups_of(runs: Sequence[TableRun]) -> list[Group[TableRun]]:
     """The runs of a method, which differ in the seed alone, as groups that are fitted together."""
-    size = MOST_TOGETHER if _can_fit_together(runs[0], runs[0].dataset) else 1
-    return [Group(runs=runs[first : first + size], execute=_execute) for first in range(0, len(runs), size)]
+    together = _can_fit_together(runs[0], runs[0].dataset)
+    size, execute = MOST_TOGETHER if together else 1, partial(_execute, together=together)
+    return [Group(runs=runs[first : first + size], execute=execute) for first in range(0, len(runs), size)]
 
 
 def _can_fit_together(run: TableRun, dataset: Dataset) -> bool:
-    """Whether a run's method fits the network to a dataset from several seeds together."""
+    """Whether a run's method fits the network to a dataset from several seeds together; not if it raises an error."""
     can: Any = getattr(run.method, "fits_together", None)
-    return callable(can) and run.method.supports(dataset, run.network) is None and bool(can(dataset, run.network))
+    try:
+        return callable(can) and run.method.supports(dataset, run.network) is None and bool(can(dataset, run.network))
+    except Exception as error:  # A method may be anybody's: what cannot say so is fitted alone.
+        _warn_that_seeds_are_apart(run, error)
+        return False
 
 
-def _execute(runs: Sequence[TableRun]) -> Executed[TableRun]:
-    """Fit all together if possible, and measure one after the other."""
+def _warn_that_seeds_are_apart(run: TableRun, error: Exception) -> None:
+    """Say in one line that a method is fitted from each seed alone, and why."""
+    message = " ".join(f"{type(error).__name__}: {error}".split())
+    warnings.warn(f"{run.name} could not be fitted from several seeds together ({message})", stacklevel=3)
+
+
+def _execute(runs: Sequence[TableRun], *, together: bool) -> Executed[TableRun]:
+    """Fit all together, or each when it is measured, and measure one after the other."""
     dataset, more = runs[0].dataset, runs[0].dataset.larger_sample
     if len(dataset.x) > MOST_ROWS:
         gc.collect()  # A model that is no longer used keeps the rows of its fit until its cycles are collected.
     with part(0.0, _fitted(dataset), "fitting"):
-        fits = _fit_together(runs, dataset)
+        fits = _fit_together(runs, dataset) if together else {}
     larger_fits: dict[Key, Fit] = {}
     fitted = [run for run in runs if run.key in fits and not isinstance(fits[run.key].result, Exception)]
     if more is not None and fitted:
@@ -106,8 +117,7 @@ def _fit_together(runs: Sequence[TableRun], dataset: Dataset) -> dict[Key, Fit]:
             memory = {"peak_memory": peak(), "kept_memory": held_memory() - before}
         require(len(results) == len(seeds), f"it returned {len(results)} results for {len(seeds)} seeds")
     except Exception as error:  # A method may be anybody's: what it cannot do together it may do alone.
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-        warnings.warn(f"{run.name} could not be fitted from several seeds together ({message})", stacklevel=2)
+        _warn_that_seeds_are_apart(run, error)
         return {}
     seconds = (time.perf_counter() - start) / len(seeds)
     fits = [Fit(result=result, seconds=seconds, **memory) for result in results]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -62,15 +63,17 @@ class ChainMethod(NetworkMethod):
     def sample(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
         """Run the chains, keep their last draws, and diagnose the functions that these are at the query points."""
         problem = self.problem(dataset, network)
-        space, windows = problem.space, list(self.windows(problem, seed))
-        draws, acceptance = windows[-1].z, windows[-1].acceptance
+        space, log_densities = problem.space, []
+        for window in self.windows(problem, seed):
+            log_densities.append(window.log_density)
+        draws, acceptance = window.z, window.acceptance
         points = problem.x_scaler.transform(propose_query_points(dataset, QUERY_POINT_SEED).x).astype(np.float32)
         posterior = problem.posterior(sampled_model(problem.network, draws.reshape(-1, space.size)), space.size)
         diagnostics = dataclasses.replace(
             posterior.diagnostics,
             num_random_variables=space.size,
             acceptance=float(acceptance.mean(dtype=np.float64)),
-            trace=np.concatenate([window.log_density for window in windows]).astype(np.float64),
+            trace=np.concatenate(log_densities).astype(np.float64),
             warmup=WINDOW * num_windows(self.warmup),
             **diagnose(space, draws, points),
         )
@@ -114,5 +117,19 @@ def diagnose(
 
 def function_values(space: WeightSpace, draws: Float32Array, x: Float32Array) -> Array:
     """E[y given x, z] `[draws, C, M, D]` of the functions whose weights are `[draws, C, P]`, at inputs `[M, F]`."""
-    mean = tf.function(lambda z: space.distribution(space.outputs(z, tf.constant(x))).mean())
-    return np.stack([mean(tf.constant(draws[:, chain])).numpy() for chain in range(draws.shape[1])], axis=1)
+    mean, rows = _mean(space.network), tf.constant(x)
+    return np.stack([mean(tf.constant(draws[:, chain]), rows).numpy() for chain in range(draws.shape[1])], axis=1)
+
+
+@functools.lru_cache(maxsize=4)
+def _mean(network: Network) -> Any:
+    """E[y given x, z] by weights `[draws, P]` and inputs `[M, F]` as a compiled function, which is traced once."""
+    space = WeightSpace.of(network)
+    (rows, _), *_ = space.shapes  # The inputs and the bias.
+    specs = tf.TensorSpec([None, space.size]), tf.TensorSpec([None, rows - 1])
+
+    @tf.function(input_signature=specs, autograph=False)
+    def mean(z: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
+        return space.distribution(space.outputs(z, x)).mean()
+
+    return mean

@@ -66,7 +66,7 @@ class Sampler(abc.ABC):
 
         Args:
             states: State of each chain at the end of the window.
-            windows: Steps of all chains in each window so far.
+            windows: Steps of all chains in each window so far; those of the first half, rounded down, have no z.
             last: Whether it is the last one of the warm-up.
         """
         return states
@@ -149,9 +149,14 @@ def run(sampler: Sampler, *, warmup: int, draws: int, seed: int, threads: int | 
             first += calls[stage]
             by_chain = [Steps(*map(np.concatenate, zip(*chain, strict=True))) for chain in parts]
             window = Steps(*(np.stack(values, axis=1)[:length] for values in zip(*by_chain, strict=True)))
+            del parts, by_chain
             yield window
             if stage < windows:
                 made.append(window)
+                half = len(made) // 2
+                made[:half] = [early._replace(z=early.z[:0].copy()) for early in made[:half]]
                 states = sampler.adapt(states, made, last=stage == windows - 1)
+            if stage == windows - 1:
+                made.clear()
     finally:
         pool.shutdown(cancel_futures=True)

@@ -79,6 +79,10 @@ def register(value: Registered) -> Registered:
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
+NEEDS_AUTOGRAPH = tf.errors.OperatorNotAllowedInGraphError
+"""What a trace without AutoGraph raises where Python's control flow depends on tensors, as in a layer of the user's."""
+
+
 def as_written(function: Function) -> Function:
     """Decorator of a function in which AutoGraph translates nothing: the control flow is Python's own.
 
@@ -86,6 +90,14 @@ def as_written(function: Function) -> Function:
     """
     decorated: Function = tf.autograph.experimental.do_not_convert(function)
     return decorated
+
+
+def traced(function: Callable[..., Any], *specs: tf.TypeSpec) -> Any:
+    """The function compiled for tensors of these kinds, with AutoGraph only where some layer cannot do without."""
+    try:
+        return tf.function(as_written(function), autograph=False).get_concrete_function(*specs)
+    except NEEDS_AUTOGRAPH:
+        return tf.function(function).get_concrete_function(*specs)
 
 
 def full_precision(settings: dict[str, Any]) -> dict[str, Any]:

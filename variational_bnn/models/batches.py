@@ -45,12 +45,14 @@ class Batches(abc.ABC):
         batch_size: B, the largest number of rows of a batch.
         numbers: How many numbers a batch holds, about.
         even: Whether it is certain that all batches have B rows.
+        last_rows: Rows of the last batch of an epoch; None if it is not known.
     """
 
     steps: int | None
     batch_size: int
     numbers: int
     even: bool
+    last_rows: int | None
 
     @abc.abstractmethod
     def blocks(self, steps: int, size: int) -> Iterator[Block]:
@@ -61,6 +63,15 @@ class Batches(abc.ABC):
             size: The number k of batches of a block; a block of batches that have fewer rows than others may be
                 smaller.
         """
+
+    def one_by_one(self, steps: int) -> Iterator[Structure]:
+        """The batches one after the other, without end.
+
+        Args:
+            steps: Batches of an epoch.
+        """
+        for block in self.blocks(steps, 1):
+            yield part_of(block.batches, 0)
 
 
 class ArrayBatches(Batches):
@@ -79,7 +90,8 @@ class ArrayBatches(Batches):
         self._count = len(leaves[0])
         self.batch_size = min(batch_size, self._count)
         self.steps = self._steps = math.ceil(self._count / self.batch_size)
-        self.even = self._count % self.batch_size == 0
+        self.last_rows = self._count - (self._steps - 1) * self.batch_size
+        self.even = self.last_rows == self.batch_size
         self.numbers = self.batch_size * sum(math.prod(leaf.shape[1:]) for leaf in leaves)
 
     def blocks(self, steps: int, size: int) -> Iterator[Block]:
@@ -128,7 +140,7 @@ class ShuffledBatches(Batches):
     def __init__(self, arrays: tuple[npt.NDArray[np.float32], ...], batch_size: int, seed: int) -> None:
         self._arrays, self._seed = tuple(tf.convert_to_tensor(array) for array in arrays), seed
         self._count = len(arrays[0])
-        self.batch_size = min(batch_size, self._count)
+        self.batch_size = self.last_rows = min(batch_size, self._count)
         self.numbers = self.batch_size * sum(math.prod(array.shape[1:]) for array in arrays)
 
     def blocks(self, steps: int, size: int) -> Iterator[Block]:
@@ -165,7 +177,7 @@ class DatasetBatches(Batches):
         shapes = [spec.shape.as_list() for spec in tf.nest.flatten(dataset.element_spec)]
         self.batch_size = shapes[0][0] or UNKNOWN_SIZE
         self.numbers = sum(math.prod(size or UNKNOWN_SIZE for size in shape) for shape in shapes)
-        self._dataset, self.even = dataset, False
+        self._dataset, self.even, self.last_rows = dataset, False, None
 
     def blocks(self, steps: int, size: int) -> Iterator[Block]:
         """The blocks of one epoch after the other, without end."""
@@ -265,7 +277,8 @@ def batches_of(given: dict[str, Any]) -> Batches | None:
         dense = all(isinstance(s, tf.TensorSpec) and s.shape.rank and s.shape[1:].is_fully_defined() for s in specs)
         # Otherwise Keras says what is wrong, as below.
         alone = y is None and weight is None and size is None and (steps is None or steps > 0)
-        return DatasetBatches(x) if dense and alone and is_number_known(x, steps) else None
+        known = is_number_known(x, steps) and int(x.cardinality())
+        return DatasetBatches(x) if dense and alone and known else None
     arrays = [value for value in (x, y, weight) if value is not None]
     leaves = tf.nest.flatten(arrays)
     in_memory = all(isinstance(leaf, (np.ndarray, tf.Tensor)) and len(leaf.shape) for leaf in leaves)
@@ -284,23 +297,25 @@ def batches_of_arrays(arrays: Sequence[Structure], batch_size: int, *, shuffle: 
         batch_size: Rows of a batch.
         shuffle: Whether each epoch has an order of its own.
     """
-    structure = tuple(tf.nest.map_structure(_tensor, part) for part in arrays)
+    # Keras, too, takes a list for a tuple; `tf.data` would take it for one tensor.
+    tuples = tf.__internal__.nest.list_to_tuple(list(arrays))
+    structure = tuple(tf.nest.map_structure(_tensor, part) for part in tuples)
     seed = tf.random.uniform([], maxval=2**31 - 1, dtype=tf.int32) if shuffle else 0
     return ArrayBatches(structure, batch_size, shuffle=shuffle, seed=seed)
 
 
 def _tensor(values: Any) -> tf.Tensor:
-    """Values as Keras takes them, with floating point numbers in its own precision."""
-    array = tf.convert_to_tensor(values)
-    return tf.cast(array, tf_keras.backend.floatx()) if array.dtype.is_floating else array
+    """Values as Keras takes them: floating point numbers of arrays, but not of tensors, in its own precision."""
+    floating = isinstance(values, np.ndarray) and values.dtype.kind == "f"
+    return tf.convert_to_tensor(values, tf_keras.backend.floatx() if floating else None)
 
 
-def part_of(arrays: Structure, *slices: slice) -> Structure:
+def part_of(arrays: Structure, *slices: slice | int) -> Structure:
     """The same part of each array of a structure.
 
     Args:
         arrays: A structure of arrays or tensors.
-        *slices: A slice of each of the first axes.
+        *slices: A slice of each of the first axes, or a place on it.
     """
     return tf.nest.map_structure(lambda array: array[slices], arrays)
 

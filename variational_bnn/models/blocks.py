@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from variational_bnn.models.backend import as_written, tf
+from variational_bnn.models.backend import NEEDS_AUTOGRAPH, as_written, tf
 from variational_bnn.models.batches import Block, Structure
 from variational_bnn.models.random_numbers import DrawnAhead, RandomNumbers, Source, drawing_from
 from variational_bnn.models.stochastic import stochastic_layers
@@ -50,27 +50,34 @@ class BlockProgram:
     """
 
     def __init__(self, model: Any, *, jit_compile: bool) -> None:
-        self._model, self._jit_compile, self._ahead = weakref.ref(model), jit_compile, True
-        self._run = tf.function(self._traced, autograph=False)
+        self._model, self._jit_compile = weakref.ref(model), jit_compile
+        self._ahead, self._autograph = True, False
+        self._run = self._compiled()
 
     def __call__(self, batches: Structure, start: int, stop: int) -> Logs:
         """Run the steps on some of the batches, from `start` up to `stop`, and return the model's metrics."""
-        between = tf.constant(start), tf.constant(stop)
-        try:
-            return self._run(batches, *between)
-        except CalledTwiceError:
-            self._ahead = False
-            self._run = tf.function(self._traced, autograph=False)
-            return self._run(batches, *between)
+        while True:
+            try:
+                return self._run(batches, tf.constant(start), tf.constant(stop))
+            except CalledTwiceError:
+                self._ahead = False
+            except NEEDS_AUTOGRAPH:
+                if self._autograph:
+                    raise
+                self._autograph = True
+            self._run = self._compiled()
 
-    @as_written
+    def _compiled(self) -> Any:
+        traced = self._traced if self._autograph else as_written(self._traced)
+        return tf.function(traced, autograph=self._autograph)
+
     def _traced(self, batches: Structure, start: tf.Tensor, stop: tf.Tensor) -> Logs:
         model: Any = self._model()
         layers = stochastic_layers(model) if self._ahead else []
         steps, outer = tf.shape(tf.nest.flatten(batches)[0])[0], tf.compat.v1.get_default_graph()
         first = {layer: [RandomNumbers(layer.noise_seed, layer.draws + 1)] for layer in layers}
 
-        @tf.function(jit_compile=self._jit_compile, autograph=False)
+        @tf.function(jit_compile=self._jit_compile, autograph=self._autograph)
         def loop(batches: Structure, start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
             graphs = outer, tf.compat.v1.get_default_graph()
 
@@ -81,11 +88,11 @@ class BlockProgram:
 
             return tf.while_loop(lambda number: number < stop, step, [start], parallel_iterations=1)
 
-        loop(batches, start, stop)
-        count = tf.cast(stop - start, tf.int64)
-        for layer in layers:
-            layer.draws.assign_add(count)
-        model._train_counter.assign_add(count)  # By which Keras's callbacks number the steps.
+        with tf.control_dependencies([loop(batches, start, stop)]):  # Not counted if they could not be run.
+            count = tf.cast(stop - start, tf.int64)
+            for layer in layers:
+                layer.draws.assign_add(count)
+            model._train_counter.assign_add(count)  # By which Keras's callbacks number the steps.
         return dict(model.get_metrics_result())
 
 
@@ -97,15 +104,23 @@ class BlockTraining:
         programs: The programs that were made for the model before, by whether XLA compiles them. New ones are added.
         blocks: The blocks, in the order of the batches.
         jit_compile: Whether XLA compiles the program of all batches but those that have fewer rows than the first.
+        required: Whether it is an error if XLA cannot compile it; otherwise TensorFlow's graph runs it then.
 
     Attributes:
         batch_by_batch: What trains the model otherwise, on batches that come alone.
     """
 
     def __init__(
-        self, model: Any, programs: dict[bool, BlockProgram], blocks: Iterator[Block], *, jit_compile: bool
+        self,
+        model: Any,
+        programs: dict[bool, BlockProgram],
+        blocks: Iterator[Block],
+        *,
+        jit_compile: bool,
+        required: bool,
     ) -> None:
-        self._model, self._programs, self._blocks, self._jit_compile = weakref.ref(model), programs, blocks, jit_compile
+        self._model, self._programs, self._blocks = weakref.ref(model), programs, blocks
+        self._jit_compile, self._required = jit_compile, required
         self.batch_by_batch = model.train_function
         self._block, self._start, self._rows = Block(None, 0, 0), 0, 0
 
@@ -126,7 +141,13 @@ class BlockTraining:
             if jit_compile not in self._programs:
                 self._programs[jit_compile] = BlockProgram(model, jit_compile=jit_compile)
             stop = min(self._start + left, self._block.count)
-            logs = self._programs[jit_compile](self._block.batches, self._start, stop)
+            try:
+                logs = self._programs[jit_compile](self._block.batches, self._start, stop)
+            except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+                if self._required or not jit_compile:
+                    raise
+                self._jit_compile = False  # XLA does not know every operation.
+                continue
             left, self._start = left - (stop - self._start), stop
         return logs
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from variational_bnn.models.backend import layers_of, tf, tf_keras
 from variational_bnn.models.batches import (
+    UNKNOWN_SIZE,
     Batches,
     batches_of,
     is_number_known,
@@ -18,7 +19,7 @@ from variational_bnn.models.batches import (
     whole_numbers,
 )
 from variational_bnn.models.blocks import STEPS_PER_EXECUTION, BlockProgram, BlockTraining, block_size
-from variational_bnn.models.stochastic import stochastic_layers
+from variational_bnn.models.stochastic import stochastic_layers, unseeded_layers
 
 STEPS_BATCH_BY_BATCH = 32
 """Training steps in one compiled call of `fit` where it cannot run in blocks."""
@@ -47,8 +48,9 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         Batches come in blocks, and are trained on in one compiled program a block, if they are arrays or a
         `tf.data.Dataset` of which it is certain how many batches there will be. Each call has as many steps as
         `compile` was told by `steps_per_execution`, or else up to 256. The program is compiled by XLA as `compile` was
-        told by `jit_compile`, or else if the fit has 8,000 steps or more and no layer is a convolution, which XLA makes
-        slower on a CPU.
+        told by `jit_compile`, or else if the fit has 8,000 steps or more, XLA knows all operations, no layer is a
+        convolution, which XLA makes slower on a CPU, and none draws random numbers in a way of its own, for which XLA
+        takes no seed.
 
         Batches come one by one of other data, and with class weights, eager execution, a distribution strategy, an
         optimizer of `tf_keras.optimizers.legacy` or a `train_step` of one's own. The random numbers are the same.
@@ -72,9 +74,12 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
             given = split_for_validation(given)
             if (batches := batches_of(given)) is not None:
                 return self._fit_blocks(batches, given)
-        many = self.get_compile_config() and self.get_compile_config()["steps_per_execution"] is None
         known = seen_whole and is_number_known(given.get("x"), given.get("steps_per_epoch"))
-        with self._steps_per_call(STEPS_BATCH_BY_BATCH) if many and known else contextlib.nullcontext():
+        if isinstance(x, Batches):
+            given["x"] = x.one_by_one(given["steps_per_epoch"])
+        asked = (self.get_compile_config() or {}).get("steps_per_execution")
+        steps = self._steps_per_call(asked or (STEPS_BATCH_BY_BATCH if known else 1))
+        with contextlib.nullcontext() if asked == "auto" else steps, self._batch_by_batch():
             return super().fit(**given)
 
     @property
@@ -86,6 +91,7 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
             and isinstance(self.distribute_strategy, _NO_STRATEGY)
             and not tf.distribute.has_strategy()
             and not self.run_eagerly
+            and not self.autotune_steps_per_execution
             and type(self).train_step is ManyStepsModel.train_step
         )
 
@@ -98,18 +104,21 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         numbers = batches.numbers + self.numbers_of_step(batches.batch_size)
         size = block_size(steps, most, numbers)
         jit_compile = self.jit_compile
+        required = jit_compile is not None
         if jit_compile is None:
-            convolutions = any(hasattr(layer, "dilation_rate") for layer in layers_of(self))
-            jit_compile = steps * epochs >= STEPS_WORTH_XLA and not convolutions
-        training = BlockTraining(self, self._block_programs, batches.blocks(steps, size), jit_compile=jit_compile)
+            jit_compile = steps * epochs >= STEPS_WORTH_XLA and gains_by_xla(self)
         others = {name: value for name, value in given.items() if name not in _OF_DATA}
-        self.train_function = training  # Which Keras takes then.
-        try:
-            with self._steps_per_call(size):
+        others["validation_batch_size"] = given.get("validation_batch_size") or given.get("batch_size")
+        blocks = batches.blocks(steps, size)
+        with self._batch_by_batch(), self._steps_per_call(size):
+            training = BlockTraining(self, self._block_programs, blocks, jit_compile=jit_compile, required=required)
+            self.train_function = training  # Which Keras takes then.
+            try:
                 # Keras counts the steps; the blocks come from `training`.
                 return super().fit(whole_numbers(), steps_per_epoch=steps, **others)
-        finally:
-            self.train_function = training.batch_by_batch
+            finally:
+                if self.train_function is training:
+                    self.train_function = training.batch_by_batch
 
     def numbers_of_step(self, batch_size: int) -> int:
         """About how many random numbers a training step draws, at most.
@@ -117,8 +126,7 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         Args:
             batch_size: Rows of the step.
         """
-        of_row = [math.prod(layer.output_shape[1:]) for layer in stochastic_layers(self)]
-        return self.count_params() + batch_size * sum(of_row)
+        return self.count_params() + batch_size * sum(map(_numbers_of_row, stochastic_layers(self)))
 
     def _reset_compile_cache(self) -> None:
         """Forget compiled functions; Keras calls it in `compile`, without which it would not compile loaded models."""
@@ -152,15 +160,21 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """Run one training step, as `tf_keras.Model.train_on_batch`, also in a callback of `fit`."""
+        with self._steps_per_call(1), self._batch_by_batch():
+            return super().train_on_batch(*args, **kwargs)
+
+    @contextlib.contextmanager
+    def _batch_by_batch(self) -> Iterator[None]:
+        """Train on batches that come alone, also while a `fit` in blocks, of which this is a callback, goes on."""
         training = self.train_function
-        with self._steps_per_call(1):
-            if not isinstance(training, BlockTraining):
-                return super().train_on_batch(*args, **kwargs)
-            self.train_function = training.batch_by_batch
-            try:
-                return super().train_on_batch(*args, **kwargs)
-            finally:
-                training.batch_by_batch, self.train_function = self.train_function, training
+        if not isinstance(training, BlockTraining):
+            yield
+            return
+        self.train_function = training.batch_by_batch
+        try:
+            yield
+        finally:
+            training.batch_by_batch, self.train_function = self.train_function, training
 
     def test_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """Evaluate one batch, as `tf_keras.Model.test_on_batch`, also in a callback of `fit`."""
@@ -178,6 +192,8 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         Args:
             force: Whether to make it again if there is one.
         """
+        if force:
+            self._forget_programs()
         with self._steps_per_call(STEPS_BATCH_BY_BATCH):
             return super().make_train_function(force)
 
@@ -212,3 +228,22 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
             yield
         finally:
             variable.assign(before)
+
+
+def gains_by_xla(model: tf_keras.Model) -> bool:
+    """Whether a long fit of the model is to be compiled by XLA, unless its user says otherwise.
+
+    Args:
+        model: Any tf_keras model.
+    """
+    convolutions = any(hasattr(layer, "dilation_rate") for layer in layers_of(model))
+    return not convolutions and not unseeded_layers(model)
+
+
+def _numbers_of_row(layer: tf_keras.layers.Layer) -> int:
+    """How many numbers a layer puts out for a row; 0 if that is not known, as of a layer within a layer."""
+    try:
+        shape = layer.output_shape
+        return math.prod(size or UNKNOWN_SIZE for size in shape[1:])
+    except (AttributeError, TypeError):
+        return 0

@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from variational_bnn.models.backend import as_written, layers_of, tf, tf_keras, tfp
+from variational_bnn.base.checks import require
+from variational_bnn.models.backend import as_written, layers_of, tf, tf_keras
 from variational_bnn.models.batches import Structure
-from variational_bnn.models.blocks import each_once
+from variational_bnn.models.blocks import CalledTwiceError, each_once
 from variational_bnn.models.losses import negative_log_likelihood, variational_layers
-from variational_bnn.models.many_steps import ManyStepsModel
 from variational_bnn.models.point_prior import prior_penalties, priors_of
 from variational_bnn.models.random_numbers import RandomNumbers, Source, drawing_from, signed
-from variational_bnn.models.stochastic import Stochastic, stochastic_layers
+from variational_bnn.models.stochastic import stochastic_layers, unseeded_layers
 from variational_bnn.models.variational_model import VariationalModel
 
 Terms = dict[str, tf.Tensor]
@@ -27,19 +27,13 @@ Terms = dict[str, tf.Tensor]
 ELEMENTWISE = ("Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion", "Nadam", "RMSprop", "SGD")
 """The optimizers of Keras that treat each number apart, and so can treat several models at once."""
 
-RANDOM = (
-    tf_keras.__internal__.layers.BaseRandomLayer,
-    *(
-        getattr(tfp.layers, f"{kind}{estimator}")
-        for kind in ("Dense", "Convolution1D", "Convolution2D", "Convolution3D")
-        for estimator in ("Reparameterization", "Flipout")
-    ),
-    tfp.layers.DenseLocalReparameterization,
-)
-"""The stochastic layers of Keras and TFP; those of this package are subclasses that draw by `RandomNumbers`."""
-
 NOT_SUPPORTED = ("metrics", "weighted_metrics", "loss_weights", "run_eagerly")
 """Arguments of `compile` that a model of a stack cannot have."""
+
+NO_STRATEGY = type(tf.distribute.get_strategy())
+
+REFERENCES = ("inbound_nodes", "input_layers", "output_layers")
+"""Where the configuration of a functional model refers to layers by their names."""
 
 
 class Stack:
@@ -122,8 +116,9 @@ class Stack:
             return [array.stack() for array in kept]
 
         terms = loop(batches, steps)
-        for draws in self._draws:
-            draws.assign_add(tf.fill([self.size], tf.cast(steps, tf.int64)))
+        with tf.control_dependencies(terms):  # If XLA cannot compile the loop, nothing has been drawn.
+            for draws in self._draws:
+                draws.assign_add(tf.fill([self.size], tf.cast(steps, tf.int64)))
         return {name: values[:steps] for name, values in zip(self._names, terms, strict=True)}
 
     def _step(self, batch: Structure, source_of: Callable[[tf.Tensor], Source]) -> Terms:
@@ -132,11 +127,23 @@ class Stack:
         @as_written
         def of_member(parts: Any) -> tuple[Terms, list[tf.Tensor]]:
             member, values, own_batch = parts
-            trained = values[: len(self._trained)]
-            with tf.GradientTape() as tape, self._having(values), drawing_from(source_of(member)):
-                tape.watch(trained)
-                terms = self._terms(*own_batch)
-            return terms, tape.gradient(terms["loss"], trained, unconnected_gradients="zero")
+            trained, source, called = values[: len(self._trained)], source_of(member), list[str]()
+
+            def noting(layer: Any) -> RandomNumbers | None:
+                called.append(layer.name)
+                return source(layer)
+
+            try:
+                with tf.GradientTape() as tape, self._having(values), drawing_from(noting):
+                    tape.watch(trained)
+                    terms = self._terms(*own_batch)
+            except CalledTwiceError:
+                message = f"each stochastic layer must be called once in a model, but {called[-1]} is called again"
+                raise ValueError(message) from None
+            gradients = tape.gradient(terms["loss"], trained)
+            unused = [place.name for place, gradient in zip(self._places, gradients, strict=False) if gradient is None]
+            require(not unused, f"the loss must depend on each trained variable, but not on {', '.join(unused)}")
+            return terms, gradients
 
         members = tf.range(self.size), [tf.convert_to_tensor(stacked) for stacked in self._values], batch
         terms, gradients = tf.vectorized_map(of_member, members, fallback_to_while_loop=False)
@@ -186,17 +193,49 @@ def _values_of(model: VariationalModel) -> list[tf.Variable]:
 
 def architecture(model: VariationalModel) -> str:
     """What models of a stack have in common, as text: layers and optimizer, without the seeds and names of layers."""
-    config = {**model.get_config(), "name": "", "optimizer": model.optimizer.get_config()}
-    text = json.dumps(_without_seeds(config), sort_keys=True, default=repr)
-    for number, layer in enumerate(model.layers):
-        text = text.replace(f'"{layer.name}"', f'"{number}"')
-    return f"{text} {int(model.optimizer.iterations)}"
+    common = [
+        _nameless({"class_name": type(model).__name__, "config": model.get_config()}),
+        _nameless(tf_keras.optimizers.serialize(model.optimizer)),
+        int(model.optimizer.iterations),
+        model.jit_compile,
+    ]
+    return json.dumps(common, sort_keys=True, default=repr)
 
 
-def _without_seeds(config: Any) -> Any:
-    if isinstance(config, dict):
-        return {name: _without_seeds(value) for name, value in config.items() if name != "seed"}
-    return [_without_seeds(value) for value in config] if isinstance(config, (list, tuple)) else config
+def _nameless(config: Any, numbers: Mapping[str, int] | None = None) -> Any:
+    """A configuration without seeds, without names of layers, and with numbers for the references to layers.
+
+    Args:
+        config: Of anything that Keras writes down.
+        numbers: The layers of the functional model that it is a part of, by their names.
+    """
+    if isinstance(config, (list, tuple)):
+        return [_nameless(value, numbers) for value in config]
+    if not isinstance(config, dict):
+        return config
+    if "input_layers" in config:
+        numbers = {layer["name"]: number for number, layer in enumerate(config["layers"])}
+    kept = {name: value for name, value in config.items() if name != "seed"}
+    if "class_name" in config:  # Only objects of Keras have names that mean nothing.
+        kept.pop("name", None)
+        if isinstance(own := config.get("config"), dict):
+            kept["config"] = {name: value for name, value in own.items() if name != "name"}
+    return {
+        name: _numbered(value, numbers or {}) if name in REFERENCES else _nameless(value, numbers)
+        for name, value in kept.items()
+    }
+
+
+def _numbered(references: Any, numbers: Mapping[str, int]) -> Any:
+    """References to layers, which are lists `[name, int, int, ...]`, with numbers for the names."""
+    if isinstance(references, dict):
+        return {name: _numbered(value, numbers) for name, value in references.items()}
+    if not isinstance(references, (list, tuple)):
+        return references
+    values = [_numbered(value, numbers) for value in references]
+    if [type(value) for value in values[:3]] == [str, int, int]:
+        values[0] = numbers.get(values[0], values[0])
+    return values
 
 
 def reason_against(model: Any) -> str | None:
@@ -208,20 +247,33 @@ def reason_against(model: Any) -> str | None:
         return "must be compiled with negative_log_likelihood"
     if given := [name for name in NOT_SUPPORTED if compiled[name]]:
         return f"must be compiled without {', '.join(given)}"
+    if not isinstance(model.distribute_strategy, NO_STRATEGY):
+        return f"must have no distribution strategy, got {type(model.distribute_strategy).__name__}"
     optimizer = model.optimizer
     settings = optimizer.get_config() if isinstance(optimizer, tf_keras.optimizers.Optimizer) else {}
     norms = any(settings.get(name, True) for name in ("clipnorm", "global_clipnorm"))  # Legacy ones have no such names.
     if type(optimizer).__name__ not in ELEMENTWISE or norms:
         return f"must have an optimizer that treats each number apart, without norms, got {type(optimizer).__name__}"
-    if type(model).train_step is not ManyStepsModel.train_step:
-        return "must have no train_step of its own"
+    if settings["use_ema"]:
+        return "must have an optimizer without moving averages of the weights, got use_ema=True"
+    if any(getattr(optimizer, f"_exclude_from_weight_decay{end}", None) for end in ("", "_names")):
+        return "must have an optimizer whose weight decay excludes no variables"
+    for name in ("train_step", "compute_loss"):
+        if getattr(type(model), name) is not getattr(VariationalModel, name):
+            return f"must have no {name} of its own"
+    trained = model.trainable_variables
+    if constrained := [v.name for v in trained if v.constraint is not None]:
+        return f"must have no variables with a constraint, got {', '.join(constrained)}"
+    attributes = {id(value) for layer in layers_of(model) for value in vars(layer).values()}
+    if hidden := [v.name for v in trained if id(v) not in attributes]:
+        return f"must have variables that are attributes of layers, not in lists or dicts, got {', '.join(hidden)}"
     apart = [layer.draws for layer in stochastic_layers(model)] + [
         layer.kl_weight for layer in variational_layers(model)
     ]
     others = [v.name for v in model.non_trainable_variables if not any(v is own for own in apart)]
     if others:
         return f"must have no variables that training changes in another way, got {', '.join(others)}"
-    if found := [x.name for x in layers_of(model) if isinstance(x, RANDOM) and not isinstance(x, Stochastic)]:
+    if found := [layer.name for layer in unseeded_layers(model)]:
         return f"must have no stochastic layers of other packages, got {', '.join(found)}"
     if len(model.losses) != len(variational_layers(model)) + len(priors_of(model)):
         return "must have no losses but those of this package's layers and priors, each once"

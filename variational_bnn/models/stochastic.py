@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from variational_bnn.base.checks import require_kl_weight
-from variational_bnn.models.backend import layers_of, tf, tf_keras
+from variational_bnn.models.backend import layers_of, tf, tf_keras, tfp
 from variational_bnn.models.random_numbers import RandomNumbers, drawn_ahead
 
 SCALE_FLOOR = 1e-5
@@ -23,6 +23,18 @@ def softplus_inverse(scale: float) -> float:
 def positive_scale(raw: tf.Tensor) -> tf.Tensor:
     """The standard deviation of a posterior, `SCALE_FLOOR + softplus(raw)`, elementwise."""
     return SCALE_FLOOR + tf.nn.softplus(raw)
+
+
+RANDOM = (
+    tf_keras.__internal__.layers.BaseRandomLayer,
+    *(
+        getattr(tfp.layers, f"{kind}{estimator}")
+        for kind in ("Dense", "Convolution1D", "Convolution2D", "Convolution3D")
+        for estimator in ("Reparameterization", "Flipout")
+    ),
+    tfp.layers.DenseLocalReparameterization,
+)
+"""The stochastic layers of Keras and TFP; those of this package are subclasses that draw by `RandomNumbers`."""
 
 
 class Stochastic(tf_keras.layers.Layer, abc.ABC):
@@ -91,6 +103,11 @@ class Stochastic(tf_keras.layers.Layer, abc.ABC):
 def stochastic_layers(model: tf_keras.Model) -> list[Stochastic]:
     """Return the layers of a model that draw by this package's random numbers, also those of nested models."""
     return [layer for layer in layers_of(model) if isinstance(layer, Stochastic)]
+
+
+def unseeded_layers(model: tf_keras.Model) -> list[tf_keras.layers.Layer]:
+    """Return the layers of a model that draw in the way of Keras or TensorFlow Probability, also of nested models."""
+    return [layer for layer in layers_of(model) if isinstance(layer, RANDOM) and not isinstance(layer, Stochastic)]
 
 
 class Variational(Stochastic):

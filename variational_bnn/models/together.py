@@ -12,11 +12,12 @@ from variational_bnn.base.progress import report
 from variational_bnn.models.backend import as_written, tf, tf_keras
 from variational_bnn.models.batches import Batches, batches_of_arrays
 from variational_bnn.models.blocks import BLOCK_NUMBERS, STEPS_PER_EXECUTION, block_size
+from variational_bnn.models.many_steps import gains_by_xla
 from variational_bnn.models.stack import Stack, Terms, architecture, reason_against
 from variational_bnn.models.variational_model import VariationalModel
 
-STEPS_WORTH_XLA = 4000
-"""From so many steps on a stack is compiled by XLA."""
+STEPS_WORTH_XLA_TOGETHER = 4000
+"""From so many steps on a stack is compiled by XLA, unless `compile` says."""
 
 History: TypeAlias = tf_keras.callbacks.History
 
@@ -38,7 +39,9 @@ def fit_together(
     than one fit, and none knows of the others: a loss that becomes NaN stays that of its model. Models of different
     architecture, of another `num_examples` or with another number of rows are stacked apart from each other.
 
-    Results agree with those of `fit` to rounding. From 4,000 steps on, the program is compiled by XLA.
+    Results agree with those of `fit` to rounding. As `compile` was told by `jit_compile`, XLA compiles the program, and
+    models for which it differs are stacked apart. Unless it was told, XLA does from 4,000 steps on, if it knows all
+    operations and no layer is a convolution, which it makes slower on a CPU.
 
     Args:
         models: Models of this package's builders, compiled with `negative_log_likelihood`.
@@ -51,7 +54,7 @@ def fit_together(
             seed decides, as with `fit`.
 
     Returns:
-        The history of each model, a `tf_keras.callbacks.History`.
+        The history of each model, a `tf_keras.callbacks.History`, which is its `history` too.
 
     Raises:
         ValueError: If there is no model, a model cannot be stacked, for the reason that it says, or the arrays do not
@@ -83,8 +86,10 @@ def fit_together(
         require(len(set(counts)) == 1, f"{', '.join(each)} must have as many rows, got {counts}")
         model.require_fitting(*arrays[:2])
         batches.append(batches_of_arrays(arrays, batch_size, shuffle=shuffle))
-    for what, things in (("models", models), ("optimizers", [model.optimizer for model in models])):
-        require(len(set(map(id, things))) == len(models), f"the {what} must be different objects, got one twice")
+    variables = [variable for model in models for variable in model.weights]
+    optimizers = [model.optimizer for model in models]
+    for what, things in (("models", models), ("optimizers", optimizers), ("variables", variables)):
+        require(len(set(map(id, things))) == len(things), f"the {what} must be different objects, got one twice")
     return train_together(models, batches, epochs=epochs)
 
 
@@ -124,7 +129,7 @@ def train_together(
     """
     alike = dict[Any, list[int]]()
     for number, (model, own) in enumerate(zip(models, batches, strict=True)):
-        alike.setdefault((architecture(model), own.steps, own.batch_size), []).append(number)
+        alike.setdefault((architecture(model), own.steps, own.batch_size, own.last_rows), []).append(number)
     found = dict[int, History]()
     for numbers in alike.values():
         stack = Stack(models[numbers[0]], size or len(numbers))
@@ -135,7 +140,8 @@ def train_together(
             stack.load([models[number] for number in filled])
             histories = _train(stack, [models[n] for n in filled], [batches[n] for n in filled], epochs, steps)
             stack.give_back(at_places)
-            found.update({number: histories[place] for place, number in at_places.items()})
+            for place, number in at_places.items():
+                found[number] = models[number].history = histories[place]
     return [found[number] for number in range(len(models))]
 
 
@@ -157,24 +163,31 @@ def _train(
     steps = steps or batches[0].steps or 1
     numbers = stack.size * (batches[0].numbers + models[0].numbers_of_step(batches[0].batch_size))
     most = max(1, min(STEPS_PER_EXECUTION, BLOCK_NUMBERS // numbers))
-    # With nothing to be done between epochs, a block may hold several, unless their last batches have fewer rows.
-    a_block = min(epochs, most // steps) if batches[0].even else 1
-    whole_block = steps * max(1, a_block)
-    size = block_size(whole_block, most, numbers)
-    compiled = steps * epochs >= STEPS_WORTH_XLA
-    histories, trained = [_begun(model) for model in models], _Trained(steps)
-    blocks, largest = zip(*(own.blocks(whole_block, size) for own in batches), strict=True), 0
+    # Nothing is to be done between two epochs, so a block may hold several, unless their last batches have fewer rows.
+    epochs_as_one = max(1, min(epochs, most // steps)) if batches[0].even else 1
+    steps_as_one = steps * epochs_as_one
+    size = block_size(steps_as_one, most, numbers)
+    asked = models[0].jit_compile  # As of the others.
+    by_xla = steps * epochs >= STEPS_WORTH_XLA_TOGETHER and gains_by_xla(models[0]) if asked is None else asked
+    histories, trained = [_begun(model, steps, epochs) for model in models], _Trained(steps)
+    blocks, largest = zip(*(own.blocks(steps_as_one, size) for own in batches), strict=True), 0
     while trained.steps < steps * epochs:
         of_models = next(blocks)
         rows = of_models[0].rows  # As of the others: they have the same numbers.
         largest, count = largest or rows, min(of_models[0].count, steps * epochs - trained.steps)
         block = tf.nest.map_structure(lambda *values: tf.stack(values, axis=1), *(own.batches for own in of_models))
-        # XLA compiles a program for each shape.
-        trained.add(stack.train(block, tf.constant(count), jit_compile=compiled and rows == largest), rows)
+        try:  # XLA compiles a program for each shape.
+            terms = stack.train(block, tf.constant(count), jit_compile=by_xla and rows == largest)
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
+            if asked or not by_xla:
+                raise
+            by_xla = False  # XLA does not know every operation.
+            terms = stack.train(block, tf.constant(count), jit_compile=False)
+        trained.add(terms, rows)
         report(trained.steps, steps * epochs)
-        for epoch, terms in trained.finished_epochs():
+        for epoch, means in trained.finished_epochs():
             for member, history in enumerate(histories):
-                history.on_epoch_end(epoch, {name: float(values[member]) for name, values in terms.items()})
+                history.on_epoch_end(epoch, {name: float(values[member]) for name, values in means.items()})
     return histories
 
 
@@ -207,8 +220,9 @@ class _Trained:
             self._epochs += 1
 
 
-def _begun(model: VariationalModel) -> History:
+def _begun(model: VariationalModel, steps: int, epochs: int) -> History:
     history = History()
     history.set_model(model)
+    history.set_params({"verbose": 0, "epochs": epochs, "steps": steps})
     history.on_train_begin()
     return history

@@ -41,8 +41,8 @@ class VariationalModel(ManyStepsModel):
 
     `fit` trains on many batches in each compiled call, up to 256, since small steps are mostly overhead, and per-batch
     callbacks are called once in each of these calls. `compile` sets how many by `steps_per_execution`, and by
-    `jit_compile` whether XLA compiles them: unless it says, XLA does from 8,000 steps on. The same seeds give the same
-    fit in either case, but for rounding. Outside `fit`, `steps_per_execution` is 1, as in Keras.
+    `jit_compile` whether XLA compiles them; see `fit` for what holds unless it says. The same seeds give the same fit
+    in either case, but for rounding. Outside `fit`, `steps_per_execution` is 1, as in Keras.
 
     Args:
         inputs: The input or inputs, as made by `tf_keras.Input`.

@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variational_bnn.base.checks import Array, Floats, require, require_count, require_seed
-from variational_bnn.models.backend import as_written, layers_of, require_model, tf, tf_keras, tfd
+from variational_bnn.models.backend import layers_of, require_model, tf, tf_keras, tfd, traced
 from variational_bnn.models.discrete_likelihoods import Bernoulli, Categorical, as_labels, of_classes
 from variational_bnn.models.whole_networks import RandomNetwork
 from variational_bnn.prediction.inputs import require_inputs
@@ -127,9 +127,7 @@ class Sampler:
     def _compiled(self, function: Callable[..., Any]) -> Any:
         targets = tf.TensorSpec(None, self._rows.dtype)
         number, seed = tf.TensorSpec([], tf.int32), tf.TensorSpec([2], tf.int64)
-        return tf.function(as_written(function), autograph=False).get_concrete_function(
-            self._rows, number, targets, number, seed, seed
-        )
+        return traced(function, self._rows, number, targets, number, seed, seed)
 
     def _outputs(self, rows: tf.Tensor, start: tf.Tensor, count: tf.Tensor, seed: tf.Tensor) -> Any:
         """What the model puts out for B * K copies of the rows, K for each sample."""

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variational_bnn.base.checks import Array
-from variational_bnn.models.backend import as_written, layers_of, tf, tf_keras, tfd
+from variational_bnn.models.backend import layers_of, tf, tf_keras, tfd, traced
 from variational_bnn.models.variational_model import VariationalModel
 from variational_bnn.prediction.layer_audit import kl_of, layers_with_kl, recorded_latents
 from variational_bnn.prediction.replaced_calls import TRACING
@@ -137,7 +137,8 @@ class _Passes:
         self.num_replicas = int(self._strategy.num_replicas_in_sync)
         floats = tf.as_dtype(tf_keras.backend.floatx())
         dtype = floats if y.dtype.kind == "f" else tf.as_dtype(y.dtype)
-        self._compiled = tf.function(as_written(self._run), autograph=False).get_concrete_function(
+        self._compiled = traced(
+            self._run,
             tf.TensorSpec([self.num_replicas, None, *x.shape[1:]], floats),
             tf.TensorSpec([self.num_replicas, None, *y.shape[1:]], dtype),
             tf.TensorSpec([self.num_replicas, None], floats),

@@ -96,17 +96,24 @@ def _convolution(layer: Any, block: Block, inputs: tf.Tensor) -> tf.Tensor:
 
 def _drawn(posterior: tfd.Distribution, block: Block, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     """Values `[B, ...]` of weights or biases, one for each sample."""
-    normal = getattr(posterior, "distribution", posterior)
-    if not isinstance(normal, tfd.Normal):
+    if not _is_normal(posterior):
         return tf.cast(posterior.sample(block.size, seed=seed)[: block.count], dtype)
+    normal = posterior.distribution
     noise = standard_normal([block.size, *posterior.event_shape], seed, normal.dtype)[: block.count]
     return tf.cast(normal.loc + normal.scale * noise, dtype)
+
+
+def _is_normal(posterior: tfd.Distribution) -> bool:
+    """Whether all values are independent and normal, as those of this package's layers are, and TFP's by default."""
+    if type(posterior) is not tfd.Independent or type(posterior.distribution) is not tfd.Normal:
+        return False
+    return bool(posterior.distribution.batch_shape == posterior.event_shape)
 
 
 def _weights(layer: Any, inputs: tf.Tensor) -> int:
     """The weights and biases that are not point estimates."""
     posteriors = [q for q in (layer.kernel_posterior, layer.bias_posterior) if not _is_point(q)]
-    return sum(int(posterior.event_shape.num_elements()) for posterior in posteriors)
+    return sum(math.prod([*posterior.batch_shape, *posterior.event_shape]) for posterior in posteriors)
 
 
 def _is_point(posterior: tfd.Distribution | None) -> bool:
