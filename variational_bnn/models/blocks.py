@@ -86,7 +86,8 @@ class BlockProgram:
                     model.train_step(tf.nest.map_structure(lambda values: values[number], batches))
                 return number + 1
 
-            return tf.while_loop(lambda number: number < stop, step, [start], parallel_iterations=1)
+            (end,) = tf.while_loop(lambda number: number < stop, step, [start], parallel_iterations=1)
+            return end
 
         with tf.control_dependencies([loop(batches, start, stop)]):  # Not counted if they could not be run.
             count = tf.cast(stop - start, tf.int64)

@@ -10,15 +10,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from variational_bnn.models.backend import layers_of, tf, tf_keras
-from variational_bnn.models.batches import (
-    UNKNOWN_SIZE,
-    Batches,
-    batches_of,
-    is_number_known,
-    split_for_validation,
-    whole_numbers,
-)
+from variational_bnn.models.batches import UNKNOWN_SIZE, Batches, whole_numbers
 from variational_bnn.models.blocks import STEPS_PER_EXECUTION, BlockProgram, BlockTraining, block_size
+from variational_bnn.models.fit_data import batches_of, is_number_known, split_for_validation
 from variational_bnn.models.stochastic import stochastic_layers, unseeded_layers
 
 STEPS_BATCH_BY_BATCH = 32

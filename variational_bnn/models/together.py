@@ -1,4 +1,4 @@
-"""Training many models side by side: each as if it were alone, in little more time than one."""
+"""Training many models side by side by one program: each as if it were alone."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 from variational_bnn.base.checks import Array, require, require_count
 from variational_bnn.base.progress import report
 from variational_bnn.models.backend import as_written, tf, tf_keras
-from variational_bnn.models.batches import Batches, batches_of_arrays
+from variational_bnn.models.batches import Batches
 from variational_bnn.models.blocks import BLOCK_NUMBERS, STEPS_PER_EXECUTION, block_size
+from variational_bnn.models.fit_data import batches_of_arrays
 from variational_bnn.models.many_steps import gains_by_xla
 from variational_bnn.models.stack import Stack, Terms, architecture, reason_against
 from variational_bnn.models.variational_model import VariationalModel
