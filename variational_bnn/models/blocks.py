@@ -82,7 +82,7 @@ class BlockProgram:
             graphs = outer, tf.compat.v1.get_default_graph()
 
             def step(number: tf.Tensor) -> tf.Tensor:
-                with drawing_from(each_once(first, steps, graphs, number - start, 0)):
+                with drawing_from(numbers_drawn_ahead(first, steps, graphs, number - start, 0)):
                     model.train_step(tf.nest.map_structure(lambda values: values[number], batches))
                 return number + 1
 
@@ -153,7 +153,7 @@ class BlockTraining:
         return logs
 
 
-def each_once(
+def numbers_drawn_ahead(
     first: Mapping[Any, Sequence[RandomNumbers]], calls: tf.Tensor, graphs: Any, step: tf.Tensor, member: Any
 ) -> Source:
     """The source of random numbers that were drawn ahead, of layers that are called once in a step.
@@ -161,7 +161,7 @@ def each_once(
     Args:
         first: The layers, each with the random numbers of the first of the steps, of each member of a stack.
         calls: How many steps there are.
-        graphs: As of `DrawnAhead`.
+        graphs: The graph in which the words of all are drawn, and the one within it that makes numbers of them.
         step: Number of the step.
         member: Number of the member of the stack.
     """

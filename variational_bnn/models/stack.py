@@ -14,7 +14,7 @@ from typing import Any
 from variational_bnn.base.checks import require
 from variational_bnn.models.backend import as_written, layers_of, tf, tf_keras
 from variational_bnn.models.batches import Structure
-from variational_bnn.models.blocks import CalledTwiceError, each_once
+from variational_bnn.models.blocks import CalledTwiceError, numbers_drawn_ahead
 from variational_bnn.models.losses import negative_log_likelihood, variational_layers
 from variational_bnn.models.point_prior import prior_penalties, priors_of
 from variational_bnn.models.random_numbers import RandomNumbers, Source, drawing_from, signed
@@ -106,7 +106,7 @@ class Stack:
 
             def step(number: tf.Tensor, kept: Any) -> Any:
                 batch = tf.nest.map_structure(lambda values: values[number], batches)
-                terms = self._step(batch, lambda member: each_once(first, calls, graphs, number, member))
+                terms = self._step(batch, lambda member: numbers_drawn_ahead(first, calls, graphs, number, member))
                 return number + 1, [
                     array.write(number, terms[name]) for name, array in zip(self._names, kept, strict=True)
                 ]
@@ -134,7 +134,7 @@ class Stack:
                 return source(layer)
 
             try:
-                with tf.GradientTape() as tape, self._having(values), drawing_from(noting):
+                with tf.GradientTape() as tape, self._with_values(values), drawing_from(noting):
                     tape.watch(trained)
                     terms = self._terms(*own_batch)
             except CalledTwiceError:
@@ -173,7 +173,7 @@ class Stack:
         return {name: tf.cast(terms[name], tf.float32) for name in self._names}
 
     @contextlib.contextmanager
-    def _having(self, values: Sequence[tf.Tensor]) -> Iterator[None]:
+    def _with_values(self, values: Sequence[tf.Tensor]) -> Iterator[None]:
         """Within the context, the layers of the copy have these values in place of their variables."""
         by_variable = {id(place): value for place, value in zip(self._places, values, strict=True)}
         replaced = [(x, n, v) for x in layers_of(self._copy) for n, v in vars(x).items() if id(v) in by_variable]
