@@ -14,7 +14,7 @@ from variational_bnn.base.checks import Array, Float32Array
 from variational_bnn.methods.chains import ChainMethod, log_posterior
 from variational_bnn.methods.nuts import MAX_TREE_DEPTH, point_at, transition
 from variational_bnn.methods.problem import ModelPosterior, Problem
-from variational_bnn.methods.samplers import Sampler, State, Steps, make_steps, steps_of_a_call, traced
+from variational_bnn.methods.samplers import Sampler, State, Steps, make_steps, steps_of_a_call, traced_for
 from variational_bnn.models.backend import tf
 from variational_bnn.models.weight_space import WeightSpace
 
@@ -103,7 +103,7 @@ class _Nuts(Sampler):
         self._size = problem.space.size
         self.steps = steps_of_a_call(self._size)
         state, noise = self.start()[0], self._noise(np.random.default_rng())
-        self._advance = traced(_compiled(problem.network), (*state, *noise, *self._rows))
+        self._advance = traced_for(_compiled(problem.network), (*state, *noise, *self._rows))
 
     def start(self) -> list[State]:
         """Draws of the prior, and a first step size."""

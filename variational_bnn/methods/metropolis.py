@@ -14,7 +14,7 @@ from variational_bnn.base import Dataset, Network
 from variational_bnn.base.checks import Float32Array, require_count
 from variational_bnn.methods.chains import ChainMethod, log_posterior
 from variational_bnn.methods.problem import ModelPosterior, Problem
-from variational_bnn.methods.samplers import Sampler, State, Steps, make_steps, steps_of_a_call, traced
+from variational_bnn.methods.samplers import Sampler, State, Steps, make_steps, steps_of_a_call, traced_for
 from variational_bnn.models.backend import tf
 from variational_bnn.models.weight_space import WeightSpace
 
@@ -85,7 +85,7 @@ class _RandomWalk(Sampler):
         self._size, self._thinning = problem.space.size, settings.thinning
         self.steps = steps_of_a_call(self._size * self._thinning)
         state, noise = self.start()[0], self._noise(np.random.default_rng())
-        self._advance = traced(_compiled(problem.network), (*state, *noise, *self._rows))
+        self._advance = traced_for(_compiled(problem.network), (*state, *noise, *self._rows))
 
     def start(self) -> list[State]:
         """Draws of the prior, and the scale that is best for a normal of as many dimensions."""

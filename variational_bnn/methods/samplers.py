@@ -82,7 +82,7 @@ def steps_of_a_call(numbers: int) -> int:
     return next((steps for steps in (25, 5) if steps * numbers <= NUMBERS), 1)
 
 
-def traced(function: Any, values: Sequence[Any]) -> Any:
+def traced_for(function: Any, values: Sequence[Any]) -> Any:
     """A compiled function, traced for values of these shapes: here, and not on the threads that will call it."""
     return function.get_concrete_function(*(tf.TensorSpec(np.shape(value), value.dtype) for value in values))
 

@@ -22,7 +22,6 @@ from variational_bnn.methods.samplers import (
     make_steps,
     num_windows,
     steps_of_a_call,
-    traced,
 )
 from variational_bnn.methods.training import GradientMethod
 from variational_bnn.models.backend import tf
@@ -115,7 +114,7 @@ class _Langevin(Sampler):
         self._schedule = tf.constant(1 / _largest_curvature(problem, self._modes, seed)), tf.constant(float(length))
         self.steps = steps_of_a_call(self._size * settings.thinning)
         state, noise = self.start()[0], self._noise(np.random.default_rng())
-        self._advance = traced(_compiled(problem.network), (*state, *noise, *self._schedule, *self._rows))
+        self._advance = traced_for(_compiled(problem.network), (*state, *noise, *self._schedule, *self._rows))
 
     def start(self) -> list[State]:
         """Modes of the posterior."""
