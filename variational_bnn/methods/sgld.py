@@ -22,6 +22,7 @@ from variational_bnn.methods.samplers import (
     make_steps,
     num_windows,
     steps_of_a_call,
+    traced_for,
 )
 from variational_bnn.methods.training import GradientMethod
 from variational_bnn.models.backend import tf
