@@ -6,6 +6,7 @@ from typing import Any
 
 from variational_bnn.base.checks import require, require_count
 from variational_bnn.models.backend import layers_of, register, tf, tf_keras, tfd
+from variational_bnn.models.point_prior import prior_penalties, priors_of
 from variational_bnn.models.stochastic import Variational
 
 
@@ -55,6 +56,35 @@ def negative_log_likelihood(y_true: tf.Tensor, y_pred: tfd.Distribution) -> tf.T
 def variational_layers(model: tf_keras.Model) -> list[Variational]:
     """Return the layers of a model that add a KL to its loss, also those of nested models."""
     return [layer for layer in layers_of(model) if isinstance(layer, Variational)]
+
+
+def term_names(model: tf_keras.Model) -> list[str]:
+    """Return the names of the terms of a model's loss: `nll`, `kl`, its parts if it has several, `prior_penalty`."""
+    kinds = sorted({layer.kind for layer in variational_layers(model)})
+    parts = [f"kl_{kind}" for kind in kinds if len(kinds) > 1]
+    return ["nll", "kl", *parts, *(["prior_penalty"] if priors_of(model) else [])]
+
+
+def loss_terms(
+    model: tf_keras.Model, y_true: tf.Tensor, y_pred: tfd.Distribution, sample_weight: tf.Tensor | None
+) -> dict[str, tf.Tensor]:
+    """Return the terms of a model's loss by name: `nll` is that of each row `[B]`, the others are scalars.
+
+    Args:
+        model: The model, whose last call gave `y_pred`.
+        y_true: Targets.
+        y_pred: The output of the model.
+        sample_weight: Weights `[B]` of the rows, which multiply their nll, or None.
+    """
+    nll = negative_log_likelihood(y_true, y_pred)
+    if sample_weight is not None:
+        nll *= tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
+    layers = variational_layers(model)
+    terms = {"nll": nll, "kl": sum((layer.kl for layer in layers), 0.0)}
+    for kind in {layer.kind for layer in layers}:
+        terms[f"kl_{kind}"] = sum(layer.kl for layer in layers if layer.kind == kind)
+    terms["prior_penalty"] = sum(prior_penalties(model), 0.0)
+    return {name: terms[name] for name in term_names(model)}
 
 
 class KLAnnealing(tf_keras.callbacks.Callback):

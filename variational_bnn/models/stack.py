@@ -15,8 +15,8 @@ from variational_bnn.base.checks import require
 from variational_bnn.models.backend import as_written, layers_of, tf, tf_keras
 from variational_bnn.models.batches import Structure
 from variational_bnn.models.blocks import CalledTwiceError, numbers_drawn_ahead
-from variational_bnn.models.losses import negative_log_likelihood, variational_layers
-from variational_bnn.models.point_prior import prior_penalties, priors_of
+from variational_bnn.models.losses import loss_terms, negative_log_likelihood, term_names, variational_layers
+from variational_bnn.models.point_prior import priors_of
 from variational_bnn.models.random_numbers import RandomNumbers, Source, drawing_from, signed
 from variational_bnn.models.stochastic import stochastic_layers, unseeded_layers
 from variational_bnn.models.variational_model import VariationalModel
@@ -154,23 +154,15 @@ class Stack:
     @property
     def _names(self) -> list[str]:
         """Names of the terms."""
-        kinds = sorted({layer.kind for layer in variational_layers(self._copy)})
-        parts = [f"kl_{kind}" for kind in kinds if len(kinds) > 1]
-        return ["loss", "nll", "kl", *parts, *(["prior_penalty"] if priors_of(self._copy) else [])]
+        return ["loss", *term_names(self._copy)]
 
     def _terms(self, x: Any, y: Any, sample_weight: Any = None) -> Terms:
         """The loss of the copy with the values that it has, and its terms, scalars."""
-        nll = negative_log_likelihood(y, self._copy(x, training=True))
-        if sample_weight is not None:
-            nll *= tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
-        layers, none = variational_layers(self._copy), tf.zeros((), nll.dtype)
-        terms = {"nll": tf.reduce_mean(nll), "kl": sum((layer.kl for layer in layers), none)}
-        for kind in {layer.kind for layer in layers}:
-            terms[f"kl_{kind}"] = sum((layer.kl for layer in layers if layer.kind == kind), none)
-        terms["prior_penalty"] = sum(prior_penalties(self._copy), none)
-        weighted = sum((layer.kl_weight * layer.kl for layer in layers), none)
-        terms["loss"] = terms["nll"] + weighted + terms["prior_penalty"]
-        return {name: tf.cast(terms[name], tf.float32) for name in self._names}
+        terms = loss_terms(self._copy, y, self._copy(x, training=True), sample_weight)
+        terms["nll"] = tf.reduce_mean(terms["nll"])
+        kl = sum((layer.kl_weight * layer.kl for layer in variational_layers(self._copy)), 0.0)
+        terms["loss"] = terms["nll"] + kl + terms.get("prior_penalty", 0.0)
+        return {name: tf.cast(term, tf.float32) for name, term in terms.items()}
 
     @contextlib.contextmanager
     def _with_values(self, values: Sequence[tf.Tensor]) -> Iterator[None]:

@@ -11,9 +11,8 @@ from variational_bnn.base.checks import require, require_all
 from variational_bnn.models import convolutions, dense, dropout, latents, shared_units
 from variational_bnn.models.backend import layers_of, register, tf, tf_keras
 from variational_bnn.models.likelihood_head import LikelihoodHead
-from variational_bnn.models.losses import negative_log_likelihood, variational_layers
+from variational_bnn.models.losses import loss_terms, term_names
 from variational_bnn.models.many_steps import ManyStepsModel
-from variational_bnn.models.point_prior import prior_penalties
 
 NUMERIC_KINDS = "biuf"
 """Kinds of NumPy's data types that hold numbers: booleans, integers, unsigned integers and floats."""
@@ -78,15 +77,12 @@ class VariationalModel(ManyStepsModel):
     @tf.__internal__.tracking.no_automatic_dependency_tracking
     def _make_metrics(self) -> None:
         """Make the metrics untracked, so that their variables are not saved as weights of the model."""
-        kinds = {layer.kind for layer in variational_layers(self)}
-        self._nll, self._kl = (tf_keras.metrics.Mean(name) for name in ("nll", "kl"))
-        self._parts = {kind: tf_keras.metrics.Mean(f"kl_{kind}") for kind in sorted(kinds) if len(kinds) > 1}
-        self._penalty = [tf_keras.metrics.Mean("prior_penalty")] if prior_penalties(self) else []
+        self._terms = {name: tf_keras.metrics.Mean(name) for name in term_names(self)}
 
     @property
     def metrics(self) -> list[tf_keras.metrics.Metric]:
         """The metrics given to `compile`, and the terms of the loss that the model has."""
-        return [*super().metrics, self._nll, self._kl, *self._parts.values(), *self._penalty]
+        return [*super().metrics, *self._terms.values()]
 
     def fit(self, x: Any = None, *args: Any, validation_data: Any = None, **kwargs: Any) -> Any:
         """Train as `tf_keras.Model.fit` does, with many steps in each compiled call; see `ManyStepsModel.fit`.
@@ -178,16 +174,10 @@ class VariationalModel(ManyStepsModel):
             sample_weight: Weights of the rows, or None.
         """
         loss = super().compute_loss(x, y, y_pred, sample_weight)
-        nll = negative_log_likelihood(y, y_pred)
-        if sample_weight is not None:
-            nll *= tf.reshape(tf.cast(sample_weight, nll.dtype), tf.shape(nll))
-        self._nll.update_state(nll)
-        layers = variational_layers(self)
-        kls = {self._kl: layers, **{part: [x for x in layers if x.kind == kind] for kind, part in self._parts.items()}}
-        for metric, own in kls.items():
-            metric.update_state(tf.add_n([x.kl for x in own]) if own else 0.0, sample_weight=tf.shape(nll)[0])
-        for metric in self._penalty:
-            metric.update_state(tf.add_n(prior_penalties(self)), sample_weight=tf.shape(nll)[0])
+        terms = loss_terms(self, y, y_pred, sample_weight)
+        rows = tf.shape(terms["nll"])[0]
+        for name, metric in self._terms.items():
+            metric.update_state(terms[name], sample_weight=None if name == "nll" else rows)
         return loss
 
 
