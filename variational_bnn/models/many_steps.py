@@ -23,7 +23,7 @@ STEPS_WORTH_XLA = 8000
 
 _ARGUMENTS = inspect.signature(tf_keras.Model.fit)
 _OF_DATA = ("x", "y", "sample_weight", "batch_size", "shuffle", "steps_per_epoch")
-_NO_STRATEGY = type(tf.distribute.get_strategy())
+NO_STRATEGY = type(tf.distribute.get_strategy())
 
 
 class ManyStepsModel(tf_keras.Model, abc.ABC):
@@ -82,7 +82,7 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         return (
             self.get_compile_config() is not None
             and isinstance(self.optimizer, tf_keras.optimizers.Optimizer)
-            and isinstance(self.distribute_strategy, _NO_STRATEGY)
+            and isinstance(self.distribute_strategy, NO_STRATEGY)
             and not tf.distribute.has_strategy()
             and not self.run_eagerly
             and not self.autotune_steps_per_execution
@@ -209,6 +209,25 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         with self._steps_per_call(STEPS_BATCH_BY_BATCH):
             return super().make_predict_function(force)
 
+    def reset_metrics(self) -> None:
+        """Reset the metrics, as `tf_keras.Model.reset_metrics`: those whose variables become zero by one call."""
+        if not isinstance(self.distribute_strategy, NO_STRATEGY) or not tf.executing_eagerly():
+            super().reset_metrics()
+            return
+        variables = list[tf.Variable]()
+        for metric in self.metrics:
+            if type(metric) is tf_keras.metrics.Mean:
+                variables += metric.variables
+            else:
+                metric.reset_state()
+        _set_to_zero(variables)
+
+    def _validate_and_get_metrics_result(self, logs: Any) -> Any:
+        """The logs of an epoch; Keras computes them again, since replicas may have gone on after the last step."""
+        if isinstance(self.train_function, BlockTraining):
+            return logs
+        return super()._validate_and_get_metrics_result(logs)
+
     @contextlib.contextmanager
     def _steps_per_call(self, steps: int) -> Iterator[None]:
         """Set `steps_per_execution` for a while; a model that is not compiled has none, and Keras will say so."""
@@ -222,6 +241,12 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
             yield
         finally:
             variable.assign(before)
+
+
+@tf.function(autograph=False)
+def _set_to_zero(variables: list[tf.Variable]) -> None:
+    for variable in variables:
+        variable.assign(tf.zeros_like(variable))
 
 
 def gains_by_xla(model: tf_keras.Model) -> bool:

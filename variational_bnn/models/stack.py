@@ -16,6 +16,7 @@ from variational_bnn.models.backend import as_written, layers_of, tf, tf_keras
 from variational_bnn.models.batches import Structure
 from variational_bnn.models.blocks import CalledTwiceError, numbers_drawn_ahead
 from variational_bnn.models.losses import loss_terms, negative_log_likelihood, term_names, variational_layers
+from variational_bnn.models.many_steps import NO_STRATEGY
 from variational_bnn.models.point_prior import priors_of
 from variational_bnn.models.random_numbers import RandomNumbers, Source, drawing_from, signed
 from variational_bnn.models.stochastic import stochastic_layers, unseeded_layers
@@ -30,7 +31,6 @@ ELEMENTWISE = ("Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion",
 NOT_SUPPORTED = ("metrics", "weighted_metrics", "loss_weights", "run_eagerly")
 """Arguments of `compile` that a model of a stack cannot have."""
 
-NO_STRATEGY = type(tf.distribute.get_strategy())
 
 REFERENCES = ("inbound_nodes", "input_layers", "output_layers")
 """Where the configuration of a functional model refers to layers by their names."""

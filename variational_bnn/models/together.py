@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -186,39 +186,40 @@ def _train(
             terms = stack.train(block, tf.constant(count), jit_compile=False)
         trained.add(terms, rows)
         report(trained.steps, steps * epochs)
-        for epoch, means in trained.finished_epochs():
-            for member, history in enumerate(histories):
-                history.on_epoch_end(epoch, {name: float(values[member]) for name, values in means.items()})
+    for member, history in enumerate(histories):
+        history.epoch, history.history = list(range(epochs)), trained.history(member)
     return histories
 
 
 class _Trained:
-    """The terms of the losses in the steps so far, of which epochs are made.
+    """The terms of the losses of all models in the steps so far, and their means over the rows of each epoch.
 
     Args:
         per_epoch: Steps of an epoch.
     """
 
     def __init__(self, per_epoch: int) -> None:
-        self._per_epoch, self._rows = per_epoch, np.zeros(0)
-        self._terms: dict[str, Array] = {}
-        self.steps = self._epochs = 0
+        self._per_epoch, self.steps = per_epoch, 0
+        self._rows, self._terms = np.zeros(0), dict[str, Array]()  # Of the steps of an epoch that is not at its end.
+        self._means = dict[str, list[Array]]()
 
     def add(self, terms: Terms, rows: int) -> None:
         """Note the terms `[k, M]` of k steps on batches with so many rows."""
-        arrays = {name: values.numpy() for name, values in terms.items()}
-        self._terms = {n: np.concatenate([self._terms[n], v]) if self._terms else v for n, v in arrays.items()}
-        count = len(arrays["loss"])
-        self._rows, self.steps = np.concatenate([self._rows, np.full(count, rows)]), self.steps + count
+        count = len(terms["loss"])
+        self.steps += count
+        rows_of = np.concatenate([self._rows, np.full(count, rows)])
+        whole = len(rows_of) // self._per_epoch * self._per_epoch
+        weights = rows_of[:whole].reshape(-1, self._per_epoch, 1)
+        for name, term in terms.items():
+            values = np.concatenate([self._terms[name], term.numpy()]) if name in self._terms else term.numpy()
+            epochs = values[:whole].reshape(*weights.shape[:2], values.shape[1])
+            self._means.setdefault(name, []).append((epochs * weights).sum(axis=1) / weights.sum(axis=1))
+            self._terms[name] = values[whole:]
+        self._rows = rows_of[whole:]
 
-    def finished_epochs(self) -> Iterator[tuple[int, dict[str, Array]]]:
-        """The epochs that came to an end, each with the means `[M]` of the terms over its rows."""
-        while len(self._rows) >= self._per_epoch:
-            rows, self._rows = np.split(self._rows, [self._per_epoch])
-            parts = {name: np.split(values, [self._per_epoch]) for name, values in self._terms.items()}
-            self._terms = {name: rest for name, (_, rest) in parts.items()}
-            yield self._epochs, {name: np.average(own, axis=0, weights=rows) for name, (own, _) in parts.items()}
-            self._epochs += 1
+    def history(self, member: int) -> dict[str, list[float]]:
+        """The means of each epoch, of one of the models."""
+        return {name: np.concatenate(means)[:, member].tolist() for name, means in self._means.items()}
 
 
 def _begun(model: VariationalModel, steps: int, epochs: int) -> History:
