@@ -46,8 +46,9 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         convolution, which XLA makes slower on a CPU, and none draws random numbers in a way of its own, for which XLA
         takes no seed.
 
-        Batches come one by one of other data, and with class weights, eager execution, a distribution strategy, an
-        optimizer of `tf_keras.optimizers.legacy` or a `train_step` of one's own. The random numbers are the same.
+        Batches come one by one of other data, and with class weights, eager execution, a distribution strategy,
+        `steps_per_execution="auto"`, an optimizer of `tf_keras.optimizers.legacy` or a `train_step` of one's own. The
+        random numbers are the same.
 
         Args:
             x: As of `tf_keras.Model.fit`.
@@ -97,10 +98,7 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         most = self.get_compile_config()["steps_per_execution"] or STEPS_PER_EXECUTION
         numbers = batches.numbers + self.numbers_of_step(batches.batch_size)
         size = block_size(steps, most, numbers)
-        jit_compile = self.jit_compile
-        required = jit_compile is not None
-        if jit_compile is None:
-            jit_compile = steps * epochs >= STEPS_WORTH_XLA and gains_by_xla(self)
+        jit_compile, required = is_for_xla(self, steps * epochs, STEPS_WORTH_XLA), self.jit_compile is not None
         others = {name: value for name, value in given.items() if name not in _OF_DATA}
         others["validation_batch_size"] = given.get("validation_batch_size") or given.get("batch_size")
         blocks = batches.blocks(steps, size)
@@ -249,12 +247,18 @@ def _set_to_zero(variables: list[tf.Variable]) -> None:
         variable.assign(tf.zeros_like(variable))
 
 
-def gains_by_xla(model: tf_keras.Model) -> bool:
-    """Whether a long fit of the model is to be compiled by XLA, unless its user says otherwise.
+def is_for_xla(model: tf_keras.Model, steps: int, steps_worth_xla: int) -> bool:
+    """Whether training is to be compiled by XLA: as `compile` was told, or else if it is long and gains by it.
 
     Args:
-        model: Any tf_keras model.
+        model: A compiled tf_keras model.
+        steps: Steps of the training.
+        steps_worth_xla: From how many steps on it is long.
     """
+    if model.jit_compile is not None:
+        return bool(model.jit_compile)
+    if steps < steps_worth_xla:
+        return False
     convolutions = any(hasattr(layer, "dilation_rate") for layer in layers_of(model))
     return not convolutions and not unseeded_layers(model)
 

@@ -13,7 +13,7 @@ from variational_bnn.models.backend import as_written, tf, tf_keras
 from variational_bnn.models.batches import Batches
 from variational_bnn.models.blocks import BLOCK_NUMBERS, STEPS_PER_EXECUTION, block_size
 from variational_bnn.models.fit_data import batches_of_arrays
-from variational_bnn.models.many_steps import gains_by_xla
+from variational_bnn.models.many_steps import is_for_xla
 from variational_bnn.models.stack import Stack, Terms, architecture, reason_against
 from variational_bnn.models.variational_model import VariationalModel
 
@@ -168,8 +168,7 @@ def _train(
     epochs_as_one = max(1, min(epochs, most // steps)) if batches[0].even else 1
     steps_as_one = steps * epochs_as_one
     size = block_size(steps_as_one, most, numbers)
-    asked = models[0].jit_compile  # As of the others.
-    by_xla = steps * epochs >= STEPS_WORTH_XLA_TOGETHER and gains_by_xla(models[0]) if asked is None else asked
+    by_xla = is_for_xla(models[0], steps * epochs, STEPS_WORTH_XLA_TOGETHER)  # As of the others.
     histories, trained = [_begun(model, steps, epochs) for model in models], _Trained(steps)
     blocks, largest = zip(*(own.blocks(steps_as_one, size) for own in batches), strict=True), 0
     while trained.steps < steps * epochs:
@@ -180,7 +179,7 @@ def _train(
         try:  # XLA compiles a program for each shape.
             terms = stack.train(block, tf.constant(count), jit_compile=by_xla and rows == largest)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
-            if asked or not by_xla:
+            if models[0].jit_compile or not by_xla:
                 raise
             by_xla = False  # XLA does not know every operation.
             terms = stack.train(block, tf.constant(count), jit_compile=False)
