@@ -118,7 +118,7 @@ def _draws(model: Any) -> list[int]:
     return [int(layer.draws.numpy()) for layer in model.layers if hasattr(layer, "draws")]
 
 
-def _agree(model: Any, history: Table, expected: Any, expected_history: Table, rtol: float = 1e-5) -> None:
+def _assert_agree(model: Any, history: Table, expected: Any, expected_history: Table, rtol: float = 1e-5) -> None:
     assert set(history) == set(expected_history)
     for name, values in expected_history.items():
         np.testing.assert_allclose(history[name], values, rtol=rtol, atol=1e-6, err_msg=name)
@@ -155,19 +155,19 @@ def test_fit_gives_the_weights_and_the_history_of_single_batches(
     """In blocks of any size, a last batch of fewer rows included, or batch by batch where there can be no blocks."""
     model = settings.get("model", _model)(**{name: value for name, value in settings.items() if name != "model"})
     history = _fit(model, *(made() for made in data), **arguments)
-    _agree(model, history, *reference)
+    _assert_agree(model, history, *reference)
     assert _draws(model) == [EPOCHS * len(STARTS)] * 2
 
 
 @pytest.mark.parametrize("kind", ["local_reparameterization", "amortized", "shared"])
 def test_every_kind_of_layer_draws_the_same_in_a_block(kind: str) -> None:
     model, expected = (_compiled(by_hand.build(kind, NETWORK, N), run_eagerly=eager) for eager in (False, True))
-    _agree(model, _fit(model), expected, _one_by_one(expected))
+    _assert_agree(model, _fit(model), expected, _one_by_one(expected))
 
 
 def test_a_layer_that_is_called_twice_draws_twice_in_each_step() -> None:
     model, expected = _called_twice(), _called_twice(run_eagerly=True)
-    _agree(model, _fit(model), expected, _one_by_one(expected))
+    _assert_agree(model, _fit(model), expected, _one_by_one(expected))
     assert _draws(model) == [2 * EPOCHS * len(STARTS), EPOCHS * len(STARTS)]
 
 
@@ -179,7 +179,7 @@ def test_validation_is_between_the_epochs() -> None:
     splits += [((X[:5], Y[:5], BATCH), {"validation_data": (X[5:], Y[5:], WEIGHTS[5:])})]
     for data, share in splits:
         model = _small()
-        _agree(model, _fit(model, *data, **share), expected, history)
+        _assert_agree(model, _fit(model, *data, **share), expected, history)
 
 
 def test_class_weights_are_weights_of_rows() -> None:
@@ -187,7 +187,7 @@ def test_class_weights_are_weights_of_rows() -> None:
     history = model.fit(X, Y, BATCH, 2, shuffle=False, verbose=0, class_weight={0: 0.5, 1: 2.0}).history
     weights = np.where(Y[:, 0] == 1, 2.0, 0.5)
     expected_history = expected.fit(X, Y, BATCH, 2, sample_weight=weights, shuffle=False, verbose=0).history
-    _agree(model, history, expected, expected_history)
+    _assert_agree(model, history, expected, expected_history)
 
 
 @pytest.mark.parametrize("how", ["train_on_batch", "fit in a block", "fit batch by batch"])
@@ -201,7 +201,7 @@ def test_a_callback_may_train_on_a_batch_between_the_epochs(how: str) -> None:
 
     model, expected = _small(), _small(eager=True)
     callback = tf_keras.callbacks.LambdaCallback(on_epoch_end=lambda *_: after(model))
-    _agree(model, _fit(model, callbacks=(callback,)), expected, _one_by_one(expected, after=after))
+    _assert_agree(model, _fit(model, callbacks=(callback,)), expected, _one_by_one(expected, after=after))
 
 
 def test_half_precision_trains_the_same() -> None:
@@ -210,13 +210,13 @@ def test_half_precision_trains_the_same() -> None:
         model, expected = (_linear(eager=eager) for eager in (False, True))
     finally:
         tf_keras.mixed_precision.set_global_policy("float32")
-    _agree(model, _fit(model), expected, _one_by_one(expected), rtol=1e-3)
+    _assert_agree(model, _fit(model), expected, _one_by_one(expected), rtol=1e-3)
 
 
 def test_epochs_may_be_trained_in_several_fits(reference: tuple[Any, Table]) -> None:
     model = _model()
     histories = [_fit(model, initial_epoch=epoch, epochs=epoch + 1) for epoch in range(EPOCHS)]
-    _agree(model, {name: [history[name][0] for history in histories] for name in histories[0]}, *reference)
+    _assert_agree(model, {name: [history[name][0] for history in histories] for name in histories[0]}, *reference)
 
 
 @pytest.mark.parametrize("when", ["on_epoch_end", "on_train_batch_end"])
@@ -270,7 +270,7 @@ def test_a_callback_that_fails_leaves_the_model_as_it_is(error: type[BaseExcepti
     _fit(expected, X[: 2 * BATCH], Y[: 2 * BATCH], BATCH, epochs=1)
     for one in (model, expected):
         one.train_on_batch(X, Y)
-    _agree(model, _fit(model), expected, _fit(expected))
+    _assert_agree(model, _fit(model), expected, _fit(expected))
 
 
 def test_data_that_fail_leave_a_model_that_trains() -> None:

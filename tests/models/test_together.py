@@ -38,7 +38,7 @@ def _model(kind: str = "flipout", seed: int = 0, optimizer: Any = None, jit_comp
     return model
 
 
-def _agree(model: Any, alone: Any, rtol: float = 1e-4) -> None:
+def _assert_agree(model: Any, alone: Any, rtol: float = 1e-4) -> None:
     """The same weights, among them the numbers of draws, and the same state of the optimizer."""
     pairs = [*zip(model.weights, alone.weights, strict=True)]
     for own, other in [*pairs, *zip(model.optimizer.variables, alone.optimizer.variables, strict=True)]:
@@ -69,33 +69,33 @@ def _targets(kind: str) -> np.ndarray:
 
 @pytest.mark.parametrize("kind", [kind for kind in by_hand.KINDS if kind not in ("output", "flipout")])
 def test_after_200_steps_each_model_is_what_it_would_be_alone(kind: str) -> None:
-    _require_as_alone(_after_200_steps(kind), kind)
+    _assert_as_alone(_after_200_steps(kind), kind)
 
 
-def _require_as_alone(models: list[Any], kind: str) -> None:
+def _assert_as_alone(models: list[Any], kind: str) -> None:
     model, alone = models[1], _hidden(kind, 1)
     alone(LONG_X)
     alone.fit(LONG_X, _targets(kind), BATCH, 20, shuffle=False, verbose=0)
-    _agree(model, alone)
+    _assert_agree(model, alone)
     assert set(model.history.history) == set(alone.history.history)
     assert (model.history.epoch, model.history.params) == (alone.history.epoch, alone.history.params)
     for name, values in alone.history.history.items():
         np.testing.assert_allclose(model.history.history[name], values, rtol=1e-4, atol=1e-6, err_msg=name)
     assert int(model.optimizer.iterations) == 200
     with pytest.raises(AssertionError):
-        _agree(models[0], alone)
+        _assert_agree(models[0], alone)
 
 
 def test_models_that_fail_leave_the_others_what_they_are_to_the_bit() -> None:
     models, spoiled = _after_200_steps("output"), _after_200_steps("output", _spoil)
-    _require_as_alone(models, "output")
-    _agree(spoiled[1], models[1], 0)
+    _assert_as_alone(models, "output")
+    _assert_agree(spoiled[1], models[1], 0)
     for failed in (spoiled[0], spoiled[2]):
         assert not np.isfinite(failed.history.history["loss"]).any()
 
 
 def test_compiled_by_xla_a_model_is_what_it_would_be_alone_also_beside_those_that_fail() -> None:
-    _require_as_alone(_after_200_steps("flipout", _spoil, jit_compile=True), "flipout")
+    _assert_as_alone(_after_200_steps("flipout", _spoil, jit_compile=True), "flipout")
 
 
 def _spoil(models: list[Any]) -> None:
@@ -126,7 +126,7 @@ def test_each_model_goes_on_from_its_own_state_with_data_of_its_own() -> None:
     x, y, weights = ([one, other] for one, other in zip((X, Y, WEIGHTS), own, strict=True))
     fit_together(models, x, y, sample_weight=weights, batch_size=4, epochs=3, shuffle=False)
     alone.fit(*own[:2], 4, 3, sample_weight=own[2], shuffle=False, verbose=0)
-    _agree(models[1], alone)
+    _assert_agree(models[1], alone)
 
 
 def _in_training(seed: int) -> Any:
@@ -149,7 +149,7 @@ def test_models_of_several_architectures_and_numbers_of_rows_are_trained_in_one_
     tf_keras.utils.set_random_seed(1)
     for model, alone, x, y in zip(*made, xs, ys, strict=True):
         alone.fit(x, y, BATCH, 2, verbose=0)
-        _agree(model, alone)
+        _assert_agree(model, alone)
 
 
 def _of(body: Callable[[Any], Any], optimizer: Any = "sgd", **settings: Any) -> Any:
