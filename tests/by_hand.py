@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 from scipy.special import log_softmax, logsumexp, softmax
 
 from variational_bnn.base import Network
@@ -149,9 +150,8 @@ def normals(seed: int, call: int, draw: int, shape: tuple[int, ...]) -> Array:
     """The normal numbers that a layer of this seed has in a call of this number and a draw within it, both from 1."""
     count = -(-int(np.prod(shape)) // 4) * 4
     words = philox(seed, call * (count // 4), (count * 2**8 + draw) * 2**16, count)
-    uniform = ((words >> np.uint32(8)) + 0.5) / 2**24
-    radius, angle = np.sqrt(-2 * np.log(uniform[: count // 2])), 2 * np.pi * uniform[count // 2 :]
-    return np.append(radius * np.cos(angle), radius * np.sin(angle))[: int(np.prod(shape))].reshape(shape)
+    middles = ((words.view(np.int32) >> 9) + 2**22 + 0.5) / 2**23
+    return stats.norm.ppf(middles)[: int(np.prod(shape))].reshape(shape)
 
 
 def noise_of_draw(model: Any, draw: int) -> Noise:

@@ -60,7 +60,7 @@ def test_calls_drawn_ahead_have_the_numbers_of_single_calls(jit_compile: bool) -
             np.testing.assert_array_equal(values[signs], alone[signs])
 
 
-def test_they_are_those_of_philox_and_box_and_muller() -> None:
+def test_they_are_quantiles_of_the_words_of_philox() -> None:
     """So a program of any version, XLA's among them, has the same."""
     random = RandomNumbers(SEED, tf.constant(7))
     for draw, shape in enumerate(SHAPES, 1):
@@ -93,10 +93,9 @@ def test_signs_are_balanced_and_independent_bit_by_bit() -> None:
     assert abs((bits[1:] * bits[:-1]).mean()) < 4.5 * ERROR
 
 
-def test_neighbours_and_the_halves_that_share_their_words_are_independent(normal: by_hand.Array) -> None:
-    """Two numbers come from one radius and angle: neither they, nor their squares, go together."""
-    half = COUNT // 2
-    for shift in (1, 2, 3, 4, half):
+def test_neighbours_are_independent(normal: by_hand.Array) -> None:
+    """Neither they, nor their squares, go together."""
+    for shift in (1, 2, 3, 4):
         first, second = normal[:-shift], normal[shift:]
         error = len(first) ** -0.5
         assert abs((first * second).mean()) < 4.5 * error
@@ -112,8 +111,8 @@ def test_no_two_draws_have_a_number_in_common() -> None:
         for draw, size in enumerate((96, 96, 100, 48, 192)):
             streams[seed, call, replica, draw, size] = random.normal((size,), tf.float32).numpy()
     words = np.concatenate([np.abs(values) for values in streams.values()])
-    # Rounded to 24 bits, a few of 12,768 numbers agree by chance.
-    assert len(words) - len(np.unique(words)) < 20
+    # Of 12,768 numbers with 2^22 possible values, 19.4 agree by chance with another.
+    assert len(words) - len(np.unique(words)) < 19.4 + 4 * 19.4**0.5
     table = np.stack([values[:48] for values in streams.values()])
     correlations = np.corrcoef(table)[np.triu_indices(len(table), 1)]
     assert np.abs(correlations).max() < 0.75, "of 7,140 pairs of 48 numbers"

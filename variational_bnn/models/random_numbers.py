@@ -62,12 +62,14 @@ def _uniform(words: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
     return (tf.cast(tf.bitcast(high, tf.int32), dtype) + 0.5) / 2**24
 
 
+@tf.function(autograph=False, jit_compile=True)
 def _normals(words: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
-    """As many N(0, 1) values as words, along the last axis (Box & Muller 1958)."""
-    first, second = tf.split(words, 2, axis=-1)
-    radius = tf.sqrt(-2 * tf.math.log(_uniform(first, dtype)))
-    angle = 2 * math.pi * _uniform(second, dtype)
-    return tf.concat([radius * tf.cos(angle), radius * tf.sin(angle)], -1)
+    """As many N(0, 1) values as words: the quantiles of the middles of 2^23 intervals of the same probability.
+
+    XLA compiles it alone, too, since it reads and writes memory once; it has no fast sine, as other methods need.
+    """
+    middles = tf.cast(tf.bitwise.right_shift(words, 9), dtype) + 0.5
+    return math.sqrt(2) * tf.math.erfinv(middles / 2**22)
 
 
 def _signs(words: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
