@@ -109,7 +109,7 @@ def test_more_latents_than_are_decoded_together_have_equal_weights() -> None:
     np.testing.assert_allclose(_of_copies(bounds.kl_latents), np.broadcast_to(kl[0], (copies, 5)), rtol=1e-5)
 
 
-PIXELS = 200
+PIXELS = 400
 
 
 @pytest.fixture(scope="module")
