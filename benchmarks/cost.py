@@ -188,7 +188,7 @@ def exponents(rows: pd.DataFrame) -> pd.DataFrame:
         for measure, unit, factor in (("seconds", "ms", 1e3), ("mib", "MiB", 1.0)):
             slope, half = exponent(curve["size"], curve[measure])
             ends = curve.sort_values("size")[measure].iloc[[0, -1]] * factor
-            row[unit] = " to ".join(f"{value:.3g}" for value in ends)
+            row[unit] = " to ".join(f"{float(f'{value:.3g}'):,g}" for value in ends)
             row[f"exponent of {unit}"] = "" if math.isnan(slope) else f"{slope:.2f} ± {half:.2f}"
         curves.append(row)
     return pd.DataFrame(curves)
@@ -213,7 +213,9 @@ def figure(rows: pd.DataFrame) -> Figure:
         axes[0][0].set_ylabel("seconds")
         axes[1][0].set_ylabel("peak memory, MiB")
         lines = [Line2D([], [], color=color, marker="o", markersize=3.5, label=what) for what, color in COLORS.items()]
-        axes[0][0].legend(handles=lines, frameon=False)
+        axes[1][0].set_yticks([100, 200, 400], ["100", "200", "400"])
+        axes[1][0].yaxis.set_minor_formatter(NullFormatter())
+        drawn.legend(handles=lines, frameon=False, loc="outside upper right", ncols=2)
         drawn.suptitle(
             "An epoch of fit and a call of predict; dashed, and as numbers: the exponents of the upper decade"
         )
@@ -222,7 +224,7 @@ def figure(rows: pd.DataFrame) -> Figure:
 
 def plot(axes: Axes, rows: pd.DataFrame, measure: str) -> None:
     """The curves of `fit` and `predict`, and their slopes."""
-    for height, (what, color) in zip((0.04, 0.13), COLORS.items(), strict=True):
+    for height, (what, color) in zip((0.89, 0.8), COLORS.items(), strict=True):
         curve = rows[rows["what"] == what].sort_values("size")
         if curve.empty:
             continue
@@ -233,7 +235,7 @@ def plot(axes: Axes, rows: pd.DataFrame, measure: str) -> None:
         if not math.isnan(slope):
             middle = np.exp(np.log(values[upper]).mean() + slope * (np.log(sizes[upper]) - np.log(sizes[upper]).mean()))
             axes.loglog(sizes[upper], middle, "--", color=color, linewidth=1, alpha=0.7)
-            axes.text(0.97, height, f"{slope:.2f}", transform=axes.transAxes, color=color, ha="right")
+            axes.text(0.04, height, f"{slope:.2f}", transform=axes.transAxes, color=color)
         middle_size = sizes[np.abs(np.log(sizes / np.sqrt(sizes[0] * sizes[-1]))).argmin()]
         axes.set_xticks([sizes[0], middle_size, sizes[-1]])
     axes.xaxis.set_major_formatter(FuncFormatter(lambda size, _: f"{size:,.0f}"))
