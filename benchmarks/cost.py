@@ -34,7 +34,7 @@ import tf_keras
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from races import machine
 from rich.console import Console
 from rich.table import Table
@@ -213,7 +213,8 @@ def figure(rows: pd.DataFrame) -> Figure:
         axes[0][0].set_ylabel("seconds")
         axes[1][0].set_ylabel("peak memory, MiB")
         lines = [Line2D([], [], color=color, marker="o", markersize=3.5, label=what) for what, color in COLORS.items()]
-        axes[1][0].set_yticks([100, 200, 400], ["100", "200", "400"])
+        axes[1][0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 4)))
+        axes[1][0].yaxis.set_major_formatter(FuncFormatter(lambda mib, _: f"{mib:,.0f}"))
         axes[1][0].yaxis.set_minor_formatter(NullFormatter())
         drawn.legend(handles=lines, frameon=False, loc="outside upper right", ncols=2)
         drawn.suptitle(

@@ -31,7 +31,6 @@ ELEMENTWISE = ("Adadelta", "Adagrad", "Adam", "AdamW", "Adamax", "Ftrl", "Lion",
 NOT_SUPPORTED = ("metrics", "weighted_metrics", "loss_weights", "run_eagerly")
 """Arguments of `compile` that a model of a stack cannot have."""
 
-
 REFERENCES = ("inbound_nodes", "input_layers", "output_layers")
 """Where the configuration of a functional model refers to layers by their names."""
 
