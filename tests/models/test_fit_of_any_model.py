@@ -13,6 +13,7 @@ import variational_bnn as vbnn
 from variational_bnn.models.batches import ShuffledBatches
 from variational_bnn.models.dense import DenseFlipout
 from variational_bnn.models.likelihood_head import LikelihoodHead
+from variational_bnn.models.many_steps import STEPS_WORTH_XLA, is_for_xla
 from variational_bnn.models.variational_model import VariationalModel
 
 N = 6
@@ -105,6 +106,13 @@ def test_what_xla_cannot_compile_is_an_error_only_if_xla_was_asked_for() -> None
     assert int(flipout.draws) == 3, "what could not be compiled is not counted"
     with pytest.raises(tf.errors.InvalidArgumentError, match="compile"):
         _losses(_with(_ByPython(), jit_compile=True), 1)
+
+
+@pytest.mark.parametrize(
+    ("steps", "numbers", "long"), [(8000, 0, 1), (7999, 0, 0), (800, 450_000, 1), (799, 450_000, 0)]
+)
+def test_fewer_steps_are_worth_xla_if_each_handles_many_numbers(steps: int, numbers: int, long: bool) -> None:
+    assert is_for_xla(_with(tf_keras.layers.ReLU()), steps, numbers, STEPS_WORTH_XLA) == long
 
 
 def test_a_long_fit_with_dropout_of_keras_is_reproducible() -> None:

@@ -20,17 +20,27 @@ Structure = Any
 
 @dataclass(frozen=True, eq=False)
 class Block:
-    """Batches that follow each other and have as many rows.
+    """Batches that follow each other and have as many rows; after them, a batch may come that has fewer.
 
     Attributes:
         batches: A structure of tensors `[k, B, ...]`.
         count: How many of the k batches there are; others follow that are not to be used.
         rows: B.
+        last: A structure of tensors `[1, r, ...]`, the last batch of an epoch, if it has r < B rows and is not a block
+            of its own; otherwise None.
+        lasts: Whether `last` is a batch of this block: 1 or 0.
     """
 
     batches: Structure
     count: int
     rows: int
+    last: Structure | None = None
+    lasts: int = 0
+
+    @property
+    def steps(self) -> int:
+        """How many batches there are."""
+        return self.count + self.lasts
 
 
 UNKNOWN_SIZE = 128
@@ -71,7 +81,7 @@ class Batches(abc.ABC):
             steps: Batches of an epoch.
         """
         for block in self.blocks(steps, 1):
-            yield part_of(block.batches, 0)
+            yield part_of(block.batches if block.count else block.last, 0)
 
 
 class ArrayBatches(Batches):
@@ -96,29 +106,27 @@ class ArrayBatches(Batches):
 
     def blocks(self, steps: int, size: int) -> Iterator[Block]:
         """The blocks of one epoch after the other, without end."""
-        count, batch_size = self._count, self.batch_size
+        count, batch_size, whole = self._count, self.batch_size, steps - (not self.even)
         passes = math.ceil(steps / self._steps)  # An epoch may be several passes through the rows.
 
         def of_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
             orders = tf.tile(tf.range(count)[None], [passes, 1])
             if self._shuffle:
                 orders = _orders(count, self._seed, epoch * passes + tf.range(passes, dtype=tf.int64))
-            blocks = tf.data.Dataset.range(0, steps - (not self.even), size)
-            whole = blocks.map(as_written(lambda first: of_block(orders, tf.cast(first, tf.int32))))
-            return whole if self.even else whole.concatenate(tf.data.Dataset.from_tensors(last(orders[0])))
+            firsts = tf.data.Dataset.range(0, steps, size)
+            return firsts.map(as_written(lambda first: of_block(orders, tf.cast(first, tf.int32))))
 
-        def of_block(orders: tf.Tensor, first: tf.Tensor) -> tuple[Structure, tf.Tensor, int]:
-            numbers = first + tf.range(size)
+        def of_block(orders: tf.Tensor, first: tf.Tensor) -> tuple[Structure, Structure | None, tf.Tensor]:
+            numbers = first + tf.range(min(size, whole))
             places = batch_size * (numbers % self._steps)[:, None] + tf.range(batch_size)
             places = tf.minimum(places + count * (numbers // self._steps)[:, None], passes * count - 1)
-            rows = tf.gather(tf.reshape(orders, [-1]), places)
-            return _rows(self._arrays, rows), tf.minimum(size, steps - (not self.even) - first), batch_size
+            batches = _rows(self._arrays, tf.gather(tf.reshape(orders, [-1]), places))
+            last = None if self.even else _rows(self._arrays, orders[:1, batch_size * (self._steps - 1) :])
+            stop = tf.minimum(first + size, steps)
+            stop_of_whole = tf.minimum(stop, whole)
+            return batches, last, tf.stack([stop_of_whole - first, stop - stop_of_whole])
 
-        def last(order: tf.Tensor) -> tuple[Structure, int, int]:
-            rows = order[batch_size * (self._steps - 1) :]
-            return _rows(self._arrays, rows[None]), 1, count % batch_size
-
-        return _in_turn(whole_numbers().flat_map(as_written(of_epoch)))
+        return _in_turn(whole_numbers().flat_map(as_written(of_epoch)), batch_size)
 
 
 class ShuffledBatches(Batches):
@@ -147,15 +155,15 @@ class ShuffledBatches(Batches):
         """The blocks of one epoch after the other, without end."""
         count, batch_size, per_epoch = self._count, self.batch_size, math.ceil(steps / size)
 
-        def of_block(number: tf.Tensor) -> tuple[Structure, tf.Tensor, int]:
+        def of_block(number: tf.Tensor) -> tuple[Structure, None, tf.Tensor]:
             epoch, within = number // per_epoch, number % per_epoch
             first = epoch * steps + within * size
             places = first * batch_size + tf.range(size * batch_size, dtype=tf.int64)
             rows = self._in_rounds(places) if count > batch_size else tf.cast(places % count, tf.int32)
             batches = _rows(self._arrays, tf.reshape(rows, [size, batch_size]))
-            return batches, tf.minimum(size, tf.cast(steps - within * size, tf.int32)), batch_size
+            return batches, None, tf.minimum([size, 0], tf.cast(steps - within * size, tf.int32))
 
-        return _in_turn(whole_numbers().map(as_written(of_block)))
+        return _in_turn(whole_numbers().map(as_written(of_block)), batch_size)
 
     def _in_rounds(self, places: tf.Tensor) -> tf.Tensor:
         """The rows at places of the stream, which are successive numbers."""
@@ -229,10 +237,11 @@ def whole_numbers() -> tf.data.Dataset:
     return tf.data.Dataset.range(2**63 - 1)
 
 
-def _in_turn(blocks: tf.data.Dataset) -> Iterator[Block]:
-    """The blocks of a dataset, of which some are made ahead while others are trained on."""
-    for batches, count, rows in made_ahead(blocks):
-        yield Block(batches, int(count), int(rows))
+def _in_turn(blocks: tf.data.Dataset, rows: int) -> Iterator[Block]:
+    """The blocks of a dataset of `(batches, last, [count, lasts])`, of which some are made ahead."""
+    for batches, last, counts in made_ahead(blocks):
+        count, lasts = counts.numpy().tolist()
+        yield Block(batches, count, rows, last, lasts)
 
 
 def made_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:

@@ -38,7 +38,7 @@ class CalledTwiceError(Exception):
 
 
 class BlockProgram:
-    """Training steps of a model on many batches `[k, B, ...]` of one shape, compiled.
+    """Training steps of a model on the batches of a block, compiled.
 
     The random numbers of all steps are drawn before the loop over the steps: by TensorFlow's own kernels, which use all
     cores and are much faster than what XLA makes of the generator on a CPU. They are the same as if each step drew its
@@ -46,7 +46,8 @@ class BlockProgram:
 
     Args:
         model: Whose `train_step` it runs. It is not kept alive.
-        jit_compile: Whether the loop is compiled by XLA; otherwise it is a loop of TensorFlow's graph.
+        jit_compile: Whether the loop over the batches of one size is compiled by XLA; otherwise it is a loop of
+            TensorFlow's graph, as the step on a last batch of fewer rows always is.
     """
 
     def __init__(self, model: Any, *, jit_compile: bool) -> None:
@@ -54,11 +55,13 @@ class BlockProgram:
         self._ahead, self._autograph = True, False
         self._run = self._compiled()
 
-    def __call__(self, batches: Structure, start: int, stop: int) -> Logs:
-        """Run the steps on some of the batches, from `start` up to `stop`, and return the model's metrics."""
+    def __call__(self, block: Block, start: int, stop: int) -> Logs:
+        """Run the steps on some batches of a block, from `start` up to `stop`, and return the model's metrics."""
+        whole = min(stop, block.count)
+        places = tf.constant([start, whole, stop - whole])
         while True:
             try:
-                return self._run(batches, tf.constant(start), tf.constant(stop))
+                return self._run(block.batches, block.last, places)
             except CalledTwiceError:
                 self._ahead = False
             except NEEDS_AUTOGRAPH:
@@ -71,13 +74,22 @@ class BlockProgram:
         traced = self._traced if self._autograph else as_written(self._traced)
         return tf.function(traced, autograph=self._autograph)
 
-    def _traced(self, batches: Structure, start: tf.Tensor, stop: tf.Tensor) -> Logs:
+    def _traced(self, batches: Structure, last: Structure | None, places: tf.Tensor) -> Logs:
+        start, stop, lasts = tf.unstack(places)
+        self._steps(batches, start, stop, jit_compile=self._jit_compile)
+        if last is not None:
+            self._steps(last, tf.constant(0), lasts, jit_compile=False)  # XLA would compile each shape apart.
+        model: Any = self._model()
+        return dict(model.get_metrics_result())
+
+    def _steps(self, batches: Structure, start: tf.Tensor, stop: tf.Tensor, *, jit_compile: bool) -> None:
+        """Run the steps on the batches from `start` up to `stop`."""
         model: Any = self._model()
         layers = stochastic_layers(model) if self._ahead else []
         steps, outer = tf.shape(tf.nest.flatten(batches)[0])[0], tf.compat.v1.get_default_graph()
         first = {layer: [RandomNumbers(layer.noise_seed, layer.draws + 1)] for layer in layers}
 
-        @tf.function(jit_compile=self._jit_compile, autograph=self._autograph)
+        @tf.function(jit_compile=jit_compile, autograph=self._autograph)
         def loop(batches: Structure, start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
             graphs = outer, tf.compat.v1.get_default_graph()
 
@@ -94,7 +106,6 @@ class BlockProgram:
             for layer in layers:
                 layer.draws.assign_add(count)
             model._train_counter.assign_add(count)  # By which Keras's callbacks number the steps.
-        return dict(model.get_metrics_result())
 
 
 class BlockTraining:
@@ -104,7 +115,7 @@ class BlockTraining:
         model: The model that is trained. It is not kept alive.
         programs: The programs that were made for the model before, by whether XLA compiles them. New ones are added.
         blocks: The blocks, in the order of the batches.
-        jit_compile: Whether XLA compiles the program of all batches but those that have fewer rows than the first.
+        jit_compile: Whether XLA compiles the steps on all batches but those that have fewer rows than the first.
         required: Whether it is an error if XLA cannot compile it; otherwise TensorFlow's graph runs it then.
 
     Attributes:
@@ -134,16 +145,16 @@ class BlockTraining:
         model: Any = self._model()
         left, logs = int(model.steps_per_execution.numpy()), Logs()
         while left:
-            if self._start == self._block.count:
+            if self._start == self._block.steps:
                 self._block, self._start = next(self._blocks), 0
                 self._rows = self._rows or self._block.rows
             # XLA compiles a program for each shape.
             jit_compile = self._jit_compile and self._block.rows == self._rows
             if jit_compile not in self._programs:
                 self._programs[jit_compile] = BlockProgram(model, jit_compile=jit_compile)
-            stop = min(self._start + left, self._block.count)
+            stop = min(self._start + left, self._block.steps)
             try:
-                logs = self._programs[jit_compile](self._block.batches, self._start, stop)
+                logs = self._programs[jit_compile](self._block, self._start, stop)
             except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
                 if self._required or not jit_compile:
                     raise

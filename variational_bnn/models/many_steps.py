@@ -19,7 +19,10 @@ STEPS_BATCH_BY_BATCH = 32
 """Training steps in one compiled call of `fit` where it cannot run in blocks."""
 
 STEPS_WORTH_XLA = 8000
-"""From so many steps on a fit is compiled by XLA, whose compilation takes some seconds, unless `compile` says."""
+"""From so many small steps on a fit is compiled by XLA, whose compilation takes some seconds, unless `compile` says."""
+
+NUMBERS_OF_OVERHEAD = 50_000
+"""How many numbers a step handles in which XLA saves as much time as in the overhead of the step."""
 
 _ARGUMENTS = inspect.signature(tf_keras.Model.fit)
 _OF_DATA = ("x", "y", "sample_weight", "batch_size", "shuffle", "steps_per_epoch")
@@ -42,9 +45,10 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         Batches come in blocks, and are trained on in one compiled program a block, if they are arrays or a
         `tf.data.Dataset` of which it is certain how many batches there will be. Each call has as many steps as
         `compile` was told by `steps_per_execution`, or else up to 256. The program is compiled by XLA as `compile` was
-        told by `jit_compile`, or else if the fit has 8,000 steps or more, XLA knows all operations, no layer is a
-        convolution, which XLA makes slower on a CPU, and none draws random numbers in a way of its own, for which XLA
-        takes no seed.
+        told by `jit_compile`, or else if the fit is long, XLA knows all operations, no layer is a convolution, which
+        XLA makes slower on a CPU, and none draws random numbers in a way of its own, for which XLA takes no seed. A fit
+        is long if steps x (1 + n / 50,000) >= 8,000, where n numbers are the data, the parameters and the random
+        outputs of a step: then XLA saves more than its compilation takes.
 
         Batches come one by one of other data, and with class weights, eager execution, a distribution strategy,
         `steps_per_execution="auto"`, an optimizer of `tf_keras.optimizers.legacy` or a `train_step` of one's own. The
@@ -98,7 +102,8 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         most = self.get_compile_config()["steps_per_execution"] or STEPS_PER_EXECUTION
         numbers = batches.numbers + self.numbers_of_step(batches.batch_size)
         size = block_size(steps, most, numbers)
-        jit_compile, required = is_for_xla(self, steps * epochs, STEPS_WORTH_XLA), self.jit_compile is not None
+        jit_compile = is_for_xla(self, steps * epochs, numbers, STEPS_WORTH_XLA)
+        required = self.jit_compile is not None
         others = {name: value for name, value in given.items() if name not in _OF_DATA}
         others["validation_batch_size"] = given.get("validation_batch_size") or given.get("batch_size")
         blocks = batches.blocks(steps, size)
@@ -208,17 +213,13 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
             return super().make_predict_function(force)
 
     def reset_metrics(self) -> None:
-        """Reset the metrics, as `tf_keras.Model.reset_metrics`: those whose variables become zero by one call."""
-        if not isinstance(self.distribute_strategy, NO_STRATEGY) or not tf.executing_eagerly():
-            super().reset_metrics()
-            return
-        variables = list[tf.Variable]()
+        """Reset the metrics, as `tf_keras.Model.reset_metrics`; it takes time in each epoch, so means become zero."""
         for metric in self.metrics:
             if type(metric) is tf_keras.metrics.Mean:
-                variables += metric.variables
+                for variable in metric.variables:
+                    variable.assign(0, read_value=False)
             else:
                 metric.reset_state()
-        _set_to_zero(variables)
 
     def _validate_and_get_metrics_result(self, logs: Any) -> Any:
         """The logs of an epoch; Keras computes them again, since replicas may have gone on after the last step."""
@@ -241,23 +242,18 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
             variable.assign(before)
 
 
-@tf.function(autograph=False)
-def _set_to_zero(variables: list[tf.Variable]) -> None:
-    for variable in variables:
-        variable.assign(tf.zeros_like(variable))
-
-
-def is_for_xla(model: tf_keras.Model, steps: int, steps_worth_xla: int) -> bool:
+def is_for_xla(model: tf_keras.Model, steps: int, numbers: int, steps_worth_xla: int) -> bool:
     """Whether training is to be compiled by XLA: as `compile` was told, or else if it is long and gains by it.
 
     Args:
         model: A compiled tf_keras model.
         steps: Steps of the training.
-        steps_worth_xla: From how many steps on it is long.
+        numbers: How many numbers a step handles, about.
+        steps_worth_xla: From how many steps on training is long whose steps handle few numbers.
     """
     if model.jit_compile is not None:
         return bool(model.jit_compile)
-    if steps < steps_worth_xla:
+    if steps * (1 + numbers / NUMBERS_OF_OVERHEAD) < steps_worth_xla:
         return False
     convolutions = any(hasattr(layer, "dilation_rate") for layer in layers_of(model))
     return not convolutions and not unseeded_layers(model)

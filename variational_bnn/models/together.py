@@ -10,7 +10,7 @@ import numpy as np
 from variational_bnn.base.checks import Array, require, require_count
 from variational_bnn.base.progress import report
 from variational_bnn.models.backend import as_written, tf, tf_keras
-from variational_bnn.models.batches import Batches
+from variational_bnn.models.batches import Batches, Block, Structure
 from variational_bnn.models.blocks import BLOCK_NUMBERS, STEPS_PER_EXECUTION, block_size
 from variational_bnn.models.fit_data import batches_of_arrays
 from variational_bnn.models.many_steps import is_for_xla
@@ -18,7 +18,7 @@ from variational_bnn.models.stack import Stack, Terms, architecture, reason_agai
 from variational_bnn.models.variational_model import VariationalModel
 
 STEPS_WORTH_XLA_TOGETHER = 4000
-"""From so many steps on a stack is compiled by XLA, unless `compile` says."""
+"""From so many small steps on a stack is compiled by XLA, unless `compile` says."""
 
 History: TypeAlias = tf_keras.callbacks.History
 
@@ -41,8 +41,8 @@ def fit_together(
     architecture, of another `num_examples` or with another number of rows are stacked apart from each other.
 
     Results agree with those of `fit` to rounding. As `compile` was told by `jit_compile`, XLA compiles the program, and
-    models for which it differs are stacked apart. Unless it was told, XLA does from 4,000 steps on, if it knows all
-    operations and no layer is a convolution, which it makes slower on a CPU.
+    models for which it differs are stacked apart. Unless it was told, XLA does by the rule of `fit`, with 4,000 in the
+    place of 8,000 and the numbers of all models of the stack.
 
     Args:
         models: Models of this package's builders, compiled with `negative_log_likelihood`.
@@ -168,26 +168,33 @@ def _train(
     epochs_as_one = max(1, min(epochs, most // steps)) if batches[0].even else 1
     steps_as_one = steps * epochs_as_one
     size = block_size(steps_as_one, most, numbers)
-    by_xla = is_for_xla(models[0], steps * epochs, STEPS_WORTH_XLA_TOGETHER)  # As of the others.
+    by_xla = is_for_xla(models[0], steps * epochs, numbers, STEPS_WORTH_XLA_TOGETHER)  # As of the others.
     histories, trained = [_begun(model, steps, epochs) for model in models], _Trained(steps)
-    blocks, largest = zip(*(own.blocks(steps_as_one, size) for own in batches), strict=True), 0
+    blocks = zip(*(own.blocks(steps_as_one, size) for own in batches), strict=True)
     while trained.steps < steps * epochs:
         of_models = next(blocks)
-        rows = of_models[0].rows  # As of the others: they have the same numbers.
-        largest, count = largest or rows, min(of_models[0].count, steps * epochs - trained.steps)
-        block = tf.nest.map_structure(lambda *values: tf.stack(values, axis=1), *(own.batches for own in of_models))
-        try:  # XLA compiles a program for each shape.
-            terms = stack.train(block, tf.constant(count), jit_compile=by_xla and rows == largest)
+        block = of_models[0]  # As of the others: they have the same numbers.
+        count, whole = tf.constant(min(block.count, steps * epochs - trained.steps)), _stacked(of_models, "batches")
+        try:
+            terms = stack.train(whole, count, jit_compile=by_xla)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
             if models[0].jit_compile or not by_xla:
                 raise
             by_xla = False  # XLA does not know every operation.
-            terms = stack.train(block, tf.constant(count), jit_compile=False)
-        trained.add(terms, rows)
+            terms = stack.train(whole, count, jit_compile=False)
+        trained.add(terms, block.rows)
+        if block.lasts:  # XLA would compile each shape apart.
+            last = _stacked(of_models, "last")
+            trained.add(stack.train(last, tf.constant(1), jit_compile=False), len(tf.nest.flatten(block.last)[0][0]))
         report(trained.steps, steps * epochs)
     for member, history in enumerate(histories):
         history.epoch, history.history = list(range(epochs)), trained.history(member)
     return histories
+
+
+def _stacked(blocks: Sequence[Block], what: str) -> Structure:
+    """The batches of a block of each model, `batches` or `last`, as tensors `[k, M, B, ...]`."""
+    return tf.nest.map_structure(lambda *values: tf.stack(values, axis=1), *(getattr(b, what) for b in blocks))
 
 
 class _Trained:
