@@ -15,20 +15,22 @@ X = np.arange(23, dtype=np.float32)
 
 def _batches(batches: Batches, count: int, *, steps: int, size: int) -> list[npt.NDArray[np.float32]]:
     """The first `count` batches, which come in blocks of as many as `size` in epochs of as many as `steps`."""
-    found = list[npt.NDArray[np.float32]]()
+    found, shapes = list[npt.NDArray[np.float32]](), set()
     for block in batches.blocks(steps, size):
         (x, y), of_block = block.batches, block.count
         np.testing.assert_array_equal(y[:of_block], -x[:of_block])
         assert len(found) % steps + block.steps <= steps, "no block spans two epochs"
         assert x.shape[1] == block.rows
-        assert x.shape[0] == size or block.rows < batches.batch_size or block.last is not None, "one shape, one program"
+        shapes.add((x.shape, block.last is not None and block.last[0].shape))
         found += list(x[:of_block].numpy())
-        if block.lasts:
+        if block.num_last:
             x, y = block.last
             np.testing.assert_array_equal(y, -x)
             found += list(x.numpy())
         if len(found) >= count:
             break
+    most_rows = max(shape[1] for shape, _ in shapes)
+    assert len({shape for shape in shapes if shape[0][1] == most_rows}) == 1, "each shape is compiled apart"
     return found[:count]
 
 

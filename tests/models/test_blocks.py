@@ -14,6 +14,8 @@ import tensorflow as tf
 import tf_keras
 
 from variational_bnn.base import Network
+from variational_bnn.models.batches import ArrayBatches
+from variational_bnn.models.blocks import BlockProgram
 from variational_bnn.models.dense import DenseFlipout
 from variational_bnn.models.likelihood_head import LikelihoodHead
 from variational_bnn.models.likelihoods import Normal
@@ -157,6 +159,24 @@ def test_fit_gives_the_weights_and_the_history_of_single_batches(
     history = _fit(model, *(made() for made in data), **arguments)
     _assert_agree(model, history, *reference)
     assert _draws(model) == [EPOCHS * len(STARTS)] * 2
+
+
+@pytest.mark.parametrize("cuts", [(0, 3), (0, 1, 3), (0, 2, 3), (0, 1, 2, 3)], ids=str)
+def test_a_block_may_be_cut_anywhere(cuts: tuple[int, ...]) -> None:
+    """Two batches of four rows and one of two."""
+    batches = ArrayBatches((tf.constant(X), tf.constant(Y)), BATCH, shuffle=False, seed=0)
+    block = next(batches.blocks(3, 3))
+    assert (block.count, block.num_last) == (2, 1)
+    model, expected = _small(), _small(eager=True)
+    program = BlockProgram(model, jit_compile=False)
+    for start, stop in itertools.pairwise(cuts):
+        logs = program(block, start, stop)
+    expected.reset_metrics()
+    for start in STARTS:
+        rows = slice(start, start + BATCH)
+        known = expected.train_on_batch(X[rows], Y[rows], reset_metrics=False, return_dict=True)
+    found = {name: [float(value)] for name, value in logs.items()}
+    _assert_agree(model, found, expected, {name: [value] for name, value in known.items()})
 
 
 @pytest.mark.parametrize("kind", ["local_reparameterization", "amortized", "shared"])

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tf_keras
 
 import variational_bnn as vbnn
+from variational_bnn.models import many_steps
 from variational_bnn.models.batches import ShuffledBatches
 from variational_bnn.models.dense import DenseFlipout
 from variational_bnn.models.likelihood_head import LikelihoodHead
@@ -32,6 +33,18 @@ class _Clipped(tf_keras.layers.Layer):
         for _ in tf.range(2):
             inputs = inputs + 1.0
         return inputs
+
+
+class _Below(tf_keras.layers.Layer):
+    """A layer that checks its inputs; XLA leaves checks out."""
+
+    def __init__(self, limit: float) -> None:
+        super().__init__()
+        self.limit = limit
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        with tf.control_dependencies([tf.debugging.assert_less(inputs, self.limit, "too large")]):
+            return tf.identity(inputs)
 
 
 class _Inner(tf_keras.layers.Layer):
@@ -113,6 +126,24 @@ def test_what_xla_cannot_compile_is_an_error_only_if_xla_was_asked_for() -> None
 )
 def test_fewer_steps_are_worth_xla_if_each_handles_many_numbers(steps: int, numbers: int, long: bool) -> None:
     assert is_for_xla(_with(tf_keras.layers.ReLU()), steps, numbers, STEPS_WORTH_XLA) == long
+
+
+@pytest.mark.parametrize(("units", "by_xla"), [(1, False), (20_000, True)])
+def test_how_long_a_fit_is_depends_on_its_network(units: int, by_xla: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(many_steps, "STEPS_WORTH_XLA", 2)
+    model = _with(DenseFlipout(units, num_examples=N, seed=0))
+    model.fit(X, Y, epochs=1, verbose=0)
+    assert list(model._block_programs) == [by_xla]
+
+
+def test_a_step_that_fails_in_a_long_fit_fails_once() -> None:
+    """The others before it are not repeated without XLA, as if it could not compile them."""
+    model, alone = (_with(_Below(100.0)) for _ in range(2))
+    alone.set_weights(model.get_weights())
+    alone.train_on_batch(X[:4], Y[:4])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="too large"):
+        model.fit(np.concatenate([X[:5], [[1000.0]]]), Y, 4, LONG, shuffle=False, verbose=0)
+    np.testing.assert_allclose(model.get_weights()[0], alone.get_weights()[0], rtol=1e-5)
 
 
 def test_a_long_fit_with_dropout_of_keras_is_reproducible() -> None:

@@ -26,21 +26,22 @@ class Block:
         batches: A structure of tensors `[k, B, ...]`.
         count: How many of the k batches there are; others follow that are not to be used.
         rows: B.
-        last: A structure of tensors `[1, r, ...]`, the last batch of an epoch, if it has r < B rows and is not a block
-            of its own; otherwise None.
-        lasts: Whether `last` is a batch of this block: 1 or 0.
+        last: A structure of tensors `[1, r, ...]`, the last batch of an epoch, of r < B rows. All blocks of an epoch
+            hold it, so that one program takes them all. None if no batch has fewer rows, or such batches come in blocks
+            of their own.
+        num_last: How many batches of `last` belong to this block: 1 in the last block of an epoch, otherwise 0.
     """
 
     batches: Structure
     count: int
     rows: int
     last: Structure | None = None
-    lasts: int = 0
+    num_last: int = 0
 
     @property
     def steps(self) -> int:
         """How many batches there are."""
-        return self.count + self.lasts
+        return self.count + self.num_last
 
 
 UNKNOWN_SIZE = 128
@@ -69,7 +70,7 @@ class Batches(abc.ABC):
         """The blocks of one epoch after the other, without end.
 
         Args:
-            steps: Batches of an epoch.
+            steps: Batches of an epoch; those of one pass through the rows, unless all batches have as many.
             size: The number k of batches of a block; a block of batches that have fewer rows than others may be
                 smaller.
         """
@@ -161,7 +162,7 @@ class ShuffledBatches(Batches):
             places = first * batch_size + tf.range(size * batch_size, dtype=tf.int64)
             rows = self._in_rounds(places) if count > batch_size else tf.cast(places % count, tf.int32)
             batches = _rows(self._arrays, tf.reshape(rows, [size, batch_size]))
-            return batches, None, tf.minimum([size, 0], tf.cast(steps - within * size, tf.int32))
+            return batches, None, tf.stack([tf.minimum(size, tf.cast(steps - within * size, tf.int32)), 0])
 
         return _in_turn(whole_numbers().map(as_written(of_block)), batch_size)
 
@@ -238,10 +239,10 @@ def whole_numbers() -> tf.data.Dataset:
 
 
 def _in_turn(blocks: tf.data.Dataset, rows: int) -> Iterator[Block]:
-    """The blocks of a dataset of `(batches, last, [count, lasts])`, of which some are made ahead."""
+    """The blocks of a dataset of `(batches, last, [count, num_last])`, of which some are made ahead."""
     for batches, last, counts in made_ahead(blocks):
-        count, lasts = counts.numpy().tolist()
-        yield Block(batches, count, rows, last, lasts)
+        count, num_last = counts.numpy().tolist()
+        yield Block(batches, count, rows, last, num_last)
 
 
 def made_ahead(dataset: tf.data.Dataset) -> tf.data.Dataset:

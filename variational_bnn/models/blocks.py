@@ -75,18 +75,20 @@ class BlockProgram:
         return tf.function(traced, autograph=self._autograph)
 
     def _traced(self, batches: Structure, last: Structure | None, places: tf.Tensor) -> Logs:
-        start, stop, lasts = tf.unstack(places)
-        self._steps(batches, start, stop, jit_compile=self._jit_compile)
-        if last is not None:
-            self._steps(last, tf.constant(0), lasts, jit_compile=False)  # XLA would compile each shape apart.
+        start, stop, num_last = tf.unstack(places)
+        self._steps(batches, start, stop, tf.shape(tf.nest.flatten(batches)[0])[0], jit_compile=self._jit_compile)
+        if last is not None:  # XLA would compile each shape apart.
+            self._steps(last, tf.constant(0), num_last, num_last, jit_compile=False)
         model: Any = self._model()
         return dict(model.get_metrics_result())
 
-    def _steps(self, batches: Structure, start: tf.Tensor, stop: tf.Tensor, *, jit_compile: bool) -> None:
-        """Run the steps on the batches from `start` up to `stop`."""
+    def _steps(
+        self, batches: Structure, start: tf.Tensor, stop: tf.Tensor, most: tf.Tensor, *, jit_compile: bool
+    ) -> None:
+        """Run the steps on the batches from `start` up to `stop`, which are at most so many."""
         model: Any = self._model()
         layers = stochastic_layers(model) if self._ahead else []
-        steps, outer = tf.shape(tf.nest.flatten(batches)[0])[0], tf.compat.v1.get_default_graph()
+        outer = tf.compat.v1.get_default_graph()
         first = {layer: [RandomNumbers(layer.noise_seed, layer.draws + 1)] for layer in layers}
 
         @tf.function(jit_compile=jit_compile, autograph=self._autograph)
@@ -94,7 +96,7 @@ class BlockProgram:
             graphs = outer, tf.compat.v1.get_default_graph()
 
             def step(number: tf.Tensor) -> tf.Tensor:
-                with drawing_from(numbers_drawn_ahead(first, steps, graphs, number - start, 0)):
+                with drawing_from(numbers_drawn_ahead(first, most, graphs, number - start, 0)):
                     model.train_step(tf.nest.map_structure(lambda values: values[number], batches))
                 return number + 1
 
@@ -152,12 +154,12 @@ class BlockTraining:
             jit_compile = self._jit_compile and self._block.rows == self._rows
             if jit_compile not in self._programs:
                 self._programs[jit_compile] = BlockProgram(model, jit_compile=jit_compile)
-            stop = min(self._start + left, self._block.steps)
+            stop, before = min(self._start + left, self._block.steps), int(model._train_counter)
             try:
                 logs = self._programs[jit_compile](self._block, self._start, stop)
             except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError):
-                if self._required or not jit_compile:
-                    raise
+                if self._required or not jit_compile or int(model._train_counter) > before:
+                    raise  # It could be compiled: a step has failed.
                 self._jit_compile = False  # XLA does not know every operation.
                 continue
             left, self._start = left - (stop - self._start), stop

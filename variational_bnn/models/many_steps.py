@@ -19,14 +19,15 @@ STEPS_BATCH_BY_BATCH = 32
 """Training steps in one compiled call of `fit` where it cannot run in blocks."""
 
 STEPS_WORTH_XLA = 8000
-"""From so many small steps on a fit is compiled by XLA, whose compilation takes some seconds, unless `compile` says."""
+"""How many small steps make it worth to compile a fit by XLA; larger steps count as several, see `is_for_xla`."""
 
 NUMBERS_OF_OVERHEAD = 50_000
-"""How many numbers a step handles in which XLA saves as much time as in the overhead of the step."""
+"""XLA saves the overhead of a step, and about as much again for each so many numbers that the step handles."""
 
 _ARGUMENTS = inspect.signature(tf_keras.Model.fit)
 _OF_DATA = ("x", "y", "sample_weight", "batch_size", "shuffle", "steps_per_epoch")
-NO_STRATEGY = type(tf.distribute.get_strategy())
+with tf.Graph().as_default():  # Outside any strategy in whose scope this module may be imported.
+    NO_STRATEGY = type(tf.distribute.get_strategy())
 
 
 class ManyStepsModel(tf_keras.Model, abc.ABC):
@@ -48,7 +49,8 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
         told by `jit_compile`, or else if the fit is long, XLA knows all operations, no layer is a convolution, which
         XLA makes slower on a CPU, and none draws random numbers in a way of its own, for which XLA takes no seed. A fit
         is long if steps x (1 + n / 50,000) >= 8,000, where n numbers are the data, the parameters and the random
-        outputs of a step: then XLA saves more than its compilation takes.
+        outputs of a step: from there on XLA saves about as much as its compilation takes. An epoch's last batch, if it
+        has fewer rows, is trained on in the same call, but never compiled by XLA, which would compile each shape apart.
 
         Batches come one by one of other data, and with class weights, eager execution, a distribution strategy,
         `steps_per_execution="auto"`, an optimizer of `tf_keras.optimizers.legacy` or a `train_step` of one's own. The
@@ -118,7 +120,7 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
                     self.train_function = training.batch_by_batch
 
     def numbers_of_step(self, batch_size: int) -> int:
-        """About how many random numbers a training step draws, at most.
+        """About how many parameters and random outputs a training step handles; it draws at most as many numbers.
 
         Args:
             batch_size: Rows of the step.
@@ -213,7 +215,7 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
             return super().make_predict_function(force)
 
     def reset_metrics(self) -> None:
-        """Reset the metrics, as `tf_keras.Model.reset_metrics`; it takes time in each epoch, so means become zero."""
+        """Reset the metrics, as `tf_keras.Model.reset_metrics`, but set means to zero directly, which is faster."""
         for metric in self.metrics:
             if type(metric) is tf_keras.metrics.Mean:
                 for variable in metric.variables:
@@ -245,11 +247,13 @@ class ManyStepsModel(tf_keras.Model, abc.ABC):
 def is_for_xla(model: tf_keras.Model, steps: int, numbers: int, steps_worth_xla: int) -> bool:
     """Whether training is to be compiled by XLA: as `compile` was told, or else if it is long and gains by it.
 
+    It is long if steps x (1 + numbers / 50,000) is at least `steps_worth_xla`.
+
     Args:
         model: A compiled tf_keras model.
         steps: Steps of the training.
         numbers: How many numbers a step handles, about.
-        steps_worth_xla: From how many steps on training is long whose steps handle few numbers.
+        steps_worth_xla: From how many steps on training is long if a step handles few numbers.
     """
     if model.jit_compile is not None:
         return bool(model.jit_compile)

@@ -18,7 +18,7 @@ from variational_bnn.models.stack import Stack, Terms, architecture, reason_agai
 from variational_bnn.models.variational_model import VariationalModel
 
 STEPS_WORTH_XLA_TOGETHER = 4000
-"""From so many small steps on a stack is compiled by XLA, unless `compile` says."""
+"""How many small steps make it worth to compile a stack by XLA; larger steps count as several, see `is_for_xla`."""
 
 History: TypeAlias = tf_keras.callbacks.History
 
@@ -41,8 +41,8 @@ def fit_together(
     architecture, of another `num_examples` or with another number of rows are stacked apart from each other.
 
     Results agree with those of `fit` to rounding. As `compile` was told by `jit_compile`, XLA compiles the program, and
-    models for which it differs are stacked apart. Unless it was told, XLA does by the rule of `fit`, with 4,000 in the
-    place of 8,000 and the numbers of all models of the stack.
+    models for which it differs are stacked apart. Unless it was told, XLA is used by the rule of `fit`, with 4,000 in
+    place of 8,000, and with the numbers that a step of the whole stack handles.
 
     Args:
         models: Models of this package's builders, compiled with `negative_log_likelihood`.
@@ -161,7 +161,7 @@ def _train(
     stack: Stack, models: list[VariationalModel], batches: list[Batches], epochs: int, steps: int | None
 ) -> list[History]:
     """Train the models that a stack was loaded with."""
-    steps = steps or batches[0].steps or 1
+    steps, last_rows = steps or batches[0].steps or 1, batches[0].last_rows or 0
     numbers = stack.size * (batches[0].numbers + models[0].numbers_of_step(batches[0].batch_size))
     most = max(1, min(STEPS_PER_EXECUTION, BLOCK_NUMBERS // numbers))
     # Nothing is to be done between two epochs, so a block may hold several, unless their last batches have fewer rows.
@@ -183,9 +183,9 @@ def _train(
             by_xla = False  # XLA does not know every operation.
             terms = stack.train(whole, count, jit_compile=False)
         trained.add(terms, block.rows)
-        if block.lasts:  # XLA would compile each shape apart.
+        if block.num_last:  # XLA would compile each shape apart.
             last = _stacked(of_models, "last")
-            trained.add(stack.train(last, tf.constant(1), jit_compile=False), len(tf.nest.flatten(block.last)[0][0]))
+            trained.add(stack.train(last, tf.constant(1), jit_compile=False), last_rows)
         report(trained.steps, steps * epochs)
     for member, history in enumerate(histories):
         history.epoch, history.history = list(range(epochs)), trained.history(member)
