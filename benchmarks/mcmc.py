@@ -33,7 +33,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 import numpy as np
-from infinite_width import diagonal
+from clusters import diagonal
 from races import machine
 from rich.console import Console
 from rich.table import Table

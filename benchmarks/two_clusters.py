@@ -32,7 +32,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import click
 import numpy as np
-from infinite_width import NOISE, POSITIONS, Setting, diagonal, infinite_width, read_clusters
+from clusters import NOISE, POSITIONS, Setting, diagonal, read_clusters
 from rich.console import Console
 from rich.table import Table
 from two_clusters_figure import plot_curves
@@ -174,6 +174,15 @@ def network_of(setting: Setting) -> vbnn.Network:
         likelihood=vbnn.Normal(scale=setting.sigma_w * NOISE),
         prior_scale=setting.sigma_w,
     )
+
+
+def infinite_width(setting: Setting, x: Array, y: Array) -> tuple[Array, Array]:
+    """Mean `[300, 1]` and sd `[300]` along the diagonal of the posterior with infinitely many hidden units."""
+    scale = setting.sigma_w
+    clusters = vbnn.Dataset(name="two_clusters", x=scale * x, y=scale * y)
+    limit = vbnn.GaussianProcess(standardise=False).fit(clusters, network_of(setting), seed=0)
+    predictive = limit.predict(scale * diagonal(), num_samples=1, seed=0)
+    return predictive.mean / scale, np.sqrt(predictive.epistemic_variance[:, 0]) / scale
 
 
 def method_of(name: str, setting: Setting, steps: int = STEPS) -> vbnn.Method:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from infinite_width import POSITIONS
+from clusters import POSITIONS
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 

@@ -8,19 +8,27 @@ from .experiments.comparison import Comparison
 from .experiments.repair import repair
 from .experiments.result import Result
 from .methods import METHODS
+from .methods.alpha_divergence import AlphaDivergence
 from .methods.autoencoders import AUTOENCODERS, Autoencoder
 from .methods.deterministic import Deterministic
 from .methods.dropout import Dropout
 from .methods.ensemble import Ensemble
+from .methods.full_covariance import FullCovariance
+from .methods.gaussian_process import GaussianProcess
 from .methods.hidden import ConditionalHiddenVariation, HiddenVariation, SharedHiddenVariation
 from .methods.hmc import HMC
+from .methods.hypernet import Hypernet
 from .methods.keras_models import TrainedModel, UntrainedModel
 from .methods.laplace import Laplace
 from .methods.linear import LinearRegression
+from .methods.matrix_gaussian import MatrixGaussian
 from .methods.metropolis import Metropolis
 from .methods.output import OutputVariation
+from .methods.pbp import ProbabilisticBackpropagation
 from .methods.prior import Prior
 from .methods.sgld import SGLD
+from .methods.swag import SWAG
+from .methods.variational_dropout import VariationalDropout
 from .methods.weights import Flipout, LocalReparameterization, Reparameterization
 from .models.builders.autoencoder_network import AutoencoderNetwork
 from .models.builders.autoencoders import build_autoencoder, build_variational_autoencoder
@@ -42,6 +50,7 @@ from .models.likelihood_head import LikelihoodHead, MixtureHead
 from .models.likelihoods import Bernoulli, Categorical, MixtureNormal, Normal
 from .models.losses import KLAnnealing, negative_log_likelihood
 from .models.point_prior import NormalPrior
+from .models.random_matrix import DenseMatrixGaussian, DenseVariationalDropout
 from .models.shared_units import SharedUnits
 from .models.together import fit_together
 from .models.variational_model import VariationalModel
@@ -56,6 +65,8 @@ __all__ = [
     "HMC",
     "METHODS",
     "SGLD",
+    "SWAG",
+    "AlphaDivergence",
     "Autoencoder",
     "AutoencoderComparison",
     "AutoencoderNetwork",
@@ -75,7 +86,9 @@ __all__ = [
     "DatasetWarning",
     "DenseFlipout",
     "DenseLocalReparameterization",
+    "DenseMatrixGaussian",
     "DenseReparameterization",
+    "DenseVariationalDropout",
     "Deterministic",
     "Diagnostics",
     "Dropout",
@@ -84,7 +97,10 @@ __all__ = [
     "EpistemicReport",
     "FitError",
     "Flipout",
+    "FullCovariance",
+    "GaussianProcess",
     "HiddenVariation",
+    "Hypernet",
     "Images",
     "KLAnnealing",
     "Laplace",
@@ -92,6 +108,7 @@ __all__ = [
     "LikelihoodHead",
     "LinearRegression",
     "LocalReparameterization",
+    "MatrixGaussian",
     "Method",
     "Metropolis",
     "MixtureHead",
@@ -104,12 +121,14 @@ __all__ = [
     "Posterior",
     "Predictive",
     "Prior",
+    "ProbabilisticBackpropagation",
     "Reparameterization",
     "Result",
     "SharedHiddenVariation",
     "SharedUnits",
     "TrainedModel",
     "UntrainedModel",
+    "VariationalDropout",
     "VariationalModel",
     "audit_elbo",
     "build_autoencoder",

@@ -23,7 +23,8 @@ LIKELIHOODS: dict[str, tuple[Likelihood, dict[str, Any]]] = {
     "Bernoulli": (Bernoulli(), {"y": np.hstack([X > 0, NOISY > 0.3])}),
     "MixtureNormal": (MixtureNormal(num_components=2), {"y": NOISY}),
 }
-NOT_SUPPORTED = {("linear", name) for name in LIKELIHOODS} | {("laplace", "MixtureNormal")}
+NEED_NORMAL = ("linear", "gp", "pbp")
+NOT_SUPPORTED = {(method, name) for method in NEED_NORMAL for name in LIKELIHOODS} | {("laplace", "MixtureNormal")}
 POINTS = ("deterministic", "output")
 LATENTS = ("hidden", "hidden_conditional")
 

@@ -19,8 +19,15 @@ HELD_OUT = {"x_test": X[:9], "y_test": Y[:9], "test_regions": np.repeat(["near",
 DATASET = vbnn.Dataset(name="made", x=X, y=Y)
 NETWORK = vbnn.Network(input_shape=(2,), output_size=1, hidden_units=(6,), likelihood=vbnn.Normal(scale=NOISE))
 LINE = dataclasses.replace(NETWORK, hidden_units=())
-NOT_TRAINED = ("metropolis", "hmc", "linear", "prior")  # They take no gradient steps, whose rate may be too high.
-NOT_RANDOM = ("linear", "prior")  # Their fit is the same from every seed.
+NOT_TRAINED = (
+    "pbp",
+    "metropolis",
+    "hmc",
+    "gp",
+    "linear",
+    "prior",
+)  # They take no gradient steps, whose rate may be too high.
+NOT_RANDOM = ("gp", "linear", "prior")  # Their fit is the same from every seed.
 
 NEED_UNITS = ("hidden", "hidden_shared", "hidden_conditional", "dropout")
 
@@ -146,6 +153,16 @@ WRONG_SETTINGS = {
     "warmup": ("long", "warmup must be a whole number >= 1, got 'long'"),
     "draws": (True, "draws must be a whole number >= 1, got True"),
     "thinning": (-3, "thinning must be a whole number >= 1, got -3"),
+    "alpha": (1.5, "alpha must be > 0 and <= 1, got 1.5"),
+    "noise_size": (0, "noise_size must be a whole number >= 1, got 0"),
+    "generator_units": (0, "generator_units must be a whole number >= 1, got 0"),
+    "passes": (0, "passes must be a whole number >= 1, got 0"),
+    "learn_prior": ("yes", "learn_prior must be True or False, got 'yes'"),
+    "initial_rate": (0.5, "initial_rate must be > 0 and < 0.5, got 0.5"),
+    "descent_rate": (0.0, "descent_rate must be > 0, got 0.0"),
+    "snapshots": (0, "snapshots must be a whole number >= 1, got 0"),
+    "steps_apart": (0, "steps_apart must be a whole number >= 1, got 0"),
+    "rank": (0, "rank must be a whole number >= 1, got 0"),
 }
 
 

@@ -15,7 +15,7 @@ from variational_bnn.methods.training import GradientMethod
 from variational_bnn.models.backend import tf
 from variational_bnn.models.likelihoods import MixtureNormal
 from variational_bnn.models.weight_space import WeightSpace
-from variational_bnn.models.whole_networks import linearised_model
+from variational_bnn.models.whole_networks import normal_model
 
 MAX_WEIGHTS = 5000
 """Their covariance is kept whole."""
@@ -81,7 +81,7 @@ class Laplace(GradientMethod):
         except np.linalg.LinAlgError as error:
             raise FitError(f"singular: {error}") from error
         root = solve_triangular(lower, np.eye(space.size), lower=True).T
-        return problem.posterior(linearised_model(problem.network, mode, root), space.size)
+        return problem.posterior(normal_model(problem.network, mode, root=root, linearised=True), space.size)
 
 
 def fisher_information(space: WeightSpace, z: Weights, x: Weights) -> Array:

@@ -1,6 +1,8 @@
-"""Point estimates of all the weights of a network, for many copies of it at once."""
+"""Optimisation over all the weights of a network at once: of points, and of what distributions of them depend on."""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,33 +15,31 @@ from variational_bnn.models.weight_space import WeightSpace
 Weights = npt.NDArray[np.float32]
 
 
-def log_posterior_of_rows(
-    space: WeightSpace, z: tf.Tensor, x: tf.Tensor, y: tf.Tensor, rows: tf.Tensor | None
+def log_posterior_of_batch(
+    space: WeightSpace, z: tf.Tensor, x: tf.Tensor, y: tf.Tensor, num_examples: int
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Log p(z) and log p(y given x, z), `[M]` both, of weights `[M, P]`; the latter from some of the N rows, or all.
+    """Log p(z) and an estimate of log p(y given x, z), `[M]` both, of weights `[M, P]`.
 
-    If numbers of rows `[B]` are given, it is their log likelihood times N / B: an unbiased estimate if they were drawn
-    at random, with replacement.
+    The estimate is N / B times the log likelihood of B of the N = `num_examples` rows. It is unbiased if they were
+    drawn at random, and exact of all rows.
     """
-    scale = 1.0
-    if rows is not None:
-        scale = x.shape[0] / rows.shape[0]
-        x, y = tf.gather(x, rows), tf.gather(y, rows)
-    return space.log_prior(z), scale * space.log_likelihood(z, x, y)
+    return space.log_prior(z), num_examples / x.shape[0] * space.log_likelihood(z, x, y)
+
+
+def draw_batch(problem: Problem, batch_size: int, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Inputs and targets of `batch_size` rows drawn at random, with replacement; of all rows if there are no more."""
+    x, y = tf.constant(problem.x), tf.constant(problem.y)
+    if len(problem.x) <= batch_size:
+        return x, y
+    rows = tf.random.stateless_uniform([batch_size], seed, maxval=len(problem.x), dtype=tf.int32, alg="philox")
+    return tf.gather(x, rows), tf.gather(y, rows)
 
 
 def batch_log_posterior(
     problem: Problem, z: tf.Tensor, batch_size: int, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """Log p(z) and an unbiased estimate of log p(y given x, z), `[M]` both, of weights `[M, P]`.
-
-    The estimate is from `batch_size` rows drawn at random, with replacement; or from all N rows where the batch can
-    hold them.
-    """
-    x, y, rows = tf.constant(problem.x), tf.constant(problem.y), None
-    if len(problem.x) > batch_size:
-        rows = tf.random.stateless_uniform([batch_size], seed, maxval=len(problem.x), dtype=tf.int32, alg="philox")
-    return log_posterior_of_rows(problem.space, z, x, y, rows)
+    """Log p(z) and an unbiased estimate of log p(y given x, z), `[M]` both, of weights `[M, P]` and a drawn batch."""
+    return log_posterior_of_batch(problem.space, z, *draw_batch(problem, batch_size, seed), len(problem.x))
 
 
 def optimise(problem: Problem, z: Weights, settings: GradientMethod, seed: int, *, prior: bool) -> Weights:
@@ -61,13 +61,30 @@ def optimise(problem: Problem, z: Weights, settings: GradientMethod, seed: int, 
         log_prior, log_likelihood = batch_log_posterior(problem, variable, settings.batch_size, seed)
         return -tf.reduce_sum(log_likelihood + (log_prior if prior else 0.0)) / len(problem.x)
 
+    minimise(loss, [variable], settings, seed)
+    return variable.numpy()
+
+
+def minimise(
+    loss: Callable[[tf.Tensor], tf.Tensor], variables: Sequence[tf.Variable], settings: GradientMethod, seed: int
+) -> None:
+    """Take the steps of Adam that the settings say on a loss, in one program.
+
+    Args:
+        loss: From a seed `[2]`, another in each step, to the loss of the variables.
+        variables: What is trained.
+        settings: Settings of Adam.
+        seed: Seed of the steps.
+
+    Raises:
+        FitError: If the loss is not finite at the end.
+    """
     losses = tfp.math.minimize(
         loss,
         settings.steps,
         settings.optimizer(),
-        trainable_variables=[variable],
+        trainable_variables=variables,
         jit_compile=True,
         seed=[seed % 2**31, 0],
     )
     require_finite(losses.numpy()[-1])
-    return variable.numpy()

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from variational_bnn.base import Dataset, FitError, Network
 from variational_bnn.base.checks import Float32Array, require_count
 from variational_bnn.methods.chains import ChainMethod, log_posterior
-from variational_bnn.methods.optimisation import log_posterior_of_rows, optimise
+from variational_bnn.methods.optimisation import log_posterior_of_batch, optimise
 from variational_bnn.methods.problem import ModelPosterior, Problem
 from variational_bnn.methods.samplers import (
     WINDOW,
@@ -157,10 +157,11 @@ def _compiled(network: Network) -> Any:
 
         def step(number: tf.Tensor, state: tuple[Any, ...]) -> tuple[Any, ...]:
             def move(i: tf.Tensor, z: tf.Tensor, time: tf.Tensor) -> tuple[Any, ...]:
-                rows = batches[number, i] if batch_size else None
+                rows = batches[number, i]
+                batch = (tf.gather(x, rows), tf.gather(y, rows)) if batch_size else (x, y)
                 with tf.GradientTape() as tape:
                     tape.watch(z)
-                    density = sum(log_posterior_of_rows(space, z, x, y, rows))
+                    density = sum(log_posterior_of_batch(space, z, *batch, x.shape[0]))
                 size = step_size(time, first, length)
                 return i + 1, z + size / 2 * tape.gradient(density, z) + tf.sqrt(size) * moves[number, i], time + 1
 

@@ -94,23 +94,60 @@ class SampledNetwork(RandomNetwork):
 
 
 @register
-class LinearisedNetwork(RandomNetwork):
-    """The tangent of a network at one weight vector z, with normal weights: f(x; z) + J(x) (weights - z).
+class NormalNetwork(RandomNetwork):
+    """A network with normal weights, N(loc, diag(scale^2) + root root^T).
+
+    Args:
+        network: The network, or the plain values of its `to_dict`.
+        rank: R, the number of columns of the root, >= 0.
+        diagonal: Whether there is a scale; otherwise it is zero.
+        **kwargs: `seed` of the calls, and arguments of `tf_keras.layers.Layer` such as `name`.
+    """
+
+    def __init__(self, network: Network | dict[str, Any], rank: int = 0, diagonal: bool = True, **kwargs: Any) -> None:
+        super().__init__(network, **kwargs)
+        self.rank, self.diagonal = int(rank), bool(diagonal)
+
+    @property
+    def num_random(self) -> int:
+        """How many normal numbers make a draw."""
+        return self.rank + self.diagonal * self.space.size
+
+    def build(self, input_shape: Any) -> None:
+        """Make the variables: loc `[P]`, scale `[P]` if there is one, and root `[P, R]`."""
+        size = self.space.size
+        self.loc = self.add_weight(name="loc", shape=(size,), initializer="zeros", trainable=False)
+        if self.diagonal:
+            self.scale = self.add_weight(name="scale", shape=(size,), initializer="zeros", trainable=False)
+        self.root = self.add_weight(name="root", shape=(size, self.rank), initializer="zeros", trainable=False)
+        super().build(input_shape)
+
+    def draw(self, inputs: tf.Tensor, block: int, seed: tf.Tensor) -> tf.Tensor:
+        """Draw the weights of each draw, and compute its outputs."""
+        noise = standard_normal([block, self.num_random], seed, tf.float32)[: tf.shape(inputs)[0]]
+        steps = tf.matmul(noise[:, : self.rank], self.root, transpose_b=True)
+        if self.diagonal:
+            steps += self.scale * noise[:, self.rank :]
+        return self.outputs(steps, inputs)
+
+    def outputs(self, steps: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
+        """Compute the outputs `[B, R, K]` of networks whose weights are steps `[B, P]` from loc."""
+        return self.space.outputs(self.loc + steps, inputs)
+
+    def get_config(self) -> dict[str, Any]:
+        """Plain values, from which the layer can be made."""
+        return {**super().get_config(), "rank": self.rank, "diagonal": self.diagonal}
+
+
+@register
+class LinearisedNetwork(NormalNetwork):
+    """The tangent of a network at loc, with normal weights: f(x; loc) + J(x) (weights - loc).
 
     The predictions of a Laplace approximation (Immer, Korzepa & Bauer 2021, arXiv 2008.08216).
     """
 
-    def build(self, input_shape: Any) -> None:
-        """Make the variables of z `[P]` and of a root R `[P, P]` of the covariance of the weights, R R^T."""
-        size = self.space.size
-        self.loc = self.add_weight(name="loc", shape=(size,), initializer="zeros", trainable=False)
-        self.root = self.add_weight(name="root", shape=(size, size), initializer="zeros", trainable=False)
-        super().build(input_shape)
-
-    def draw(self, inputs: tf.Tensor, block: int, seed: tf.Tensor) -> tf.Tensor:
-        """Draw the weights of each draw, and compute the outputs of the tangent."""
-        noise = standard_normal([block, self.space.size], seed, tf.float32)[: tf.shape(inputs)[0]]
-        steps = tf.matmul(noise, self.root, transpose_b=True)
+    def outputs(self, steps: tf.Tensor, inputs: tf.Tensor) -> tf.Tensor:
+        """Compute the outputs `[B, R, K]` of the tangent, of weights that are steps `[B, P]` from loc."""
         at = tf.zeros_like(steps) + self.loc
         with tf.autodiff.ForwardAccumulator(at, steps) as tangent:
             outputs = self.space.outputs(at, inputs)
@@ -119,19 +156,38 @@ class LinearisedNetwork(RandomNetwork):
 
 def sampled_model(network: Network, samples: Floats) -> tf_keras.Model:
     """Return the model of a network whose weights are one of the vectors `[T, P]`, with equal probability."""
-    return _model(SampledNetwork(network, len(samples), name="network"), {"samples": samples})
+    return _with_values(SampledNetwork(network, len(samples), name="network"), {"samples": samples})
 
 
-def linearised_model(network: Network, loc: Floats, root: Floats) -> tf_keras.Model:
-    """Return the model of a network's tangent at weights `[P]`, with a root `[P, P]` of the weights' covariance."""
-    return _model(LinearisedNetwork(network, name="network"), {"loc": loc, "root": root})
+def normal_model(
+    network: Network, loc: Floats, *, scale: Floats | None = None, root: Floats | None = None, linearised: bool = False
+) -> tf_keras.Model:
+    """Return the model of a network with weights N(loc, diag(scale^2) + root root^T).
+
+    Args:
+        network: The network.
+        loc: `[P]`, as in `WeightSpace`.
+        scale: `[P]`; None for zeros.
+        root: `[P, R]`; None for zeros.
+        linearised: Whether draws are along the network's tangent at loc.
+    """
+    values = {name: value for name, value in (("loc", loc), ("scale", scale), ("root", root)) if value is not None}
+    kind = LinearisedNetwork if linearised else NormalNetwork
+    rank = 0 if root is None else root.shape[1]
+    return _with_values(kind(network, rank=rank, diagonal=scale is not None, name="network"), values)
 
 
-def _model(layer: RandomNetwork, values: dict[str, Floats]) -> tf_keras.Model:
+def model_of(layer: RandomNetwork) -> tf_keras.Model:
+    """Return the model of a random network, with the likelihood of the network."""
     network = layer.space.network
     inputs = tf_keras.Input(network.input_shape, name="x")
     flat = inputs if len(network.input_shape) == 1 else tf_keras.layers.Flatten(name="flatten")(inputs)
     outputs = LikelihoodHead(network.likelihood, network.output_size, name="y")(layer(flat))
+    return tf_keras.Model(inputs, outputs)
+
+
+def _with_values(layer: RandomNetwork, values: dict[str, Floats]) -> tf_keras.Model:
+    model = model_of(layer)
     for name, value in values.items():
         getattr(layer, name).assign(value.astype(np.float32))
-    return tf_keras.Model(inputs, outputs)
+    return model

@@ -13,10 +13,12 @@ from typing import Any
 
 from variational_bnn.base.checks import require
 from variational_bnn.models.backend import layers_of, tf, tf_keras, tfd, tfp
+from variational_bnn.models.generated_network import GeneratedNetwork
 from variational_bnn.models.latents import ConditionalUnits, NormalUnits
+from variational_bnn.models.random_matrix import RandomMatrix
 from variational_bnn.models.random_numbers import standard_normal, standard_uniform
 from variational_bnn.models.shared_units import SharedUnits
-from variational_bnn.models.whole_networks import LinearisedNetwork, RandomNetwork, SampledNetwork
+from variational_bnn.models.whole_networks import NormalNetwork, RandomNetwork, SampledNetwork
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +94,15 @@ def _convolution(layer: Any, block: Block, inputs: tf.Tensor) -> tf.Tensor:
         outputs += tf.reshape(_drawn(layer.bias_posterior, block, bias_seed, inputs.dtype), shape)
     outputs = tf.reshape(outputs, tf.concat([tf.shape(inputs)[:1], tf.shape(outputs)[2:]], 0))
     return outputs if layer.activation is None else layer.activation(outputs)
+
+
+def _matrix(layer: RandomMatrix, block: Block, inputs: tf.Tensor) -> tf.Tensor:
+    """Each sample has a matrix of its own, of weights and biases."""
+    inputs = tf.convert_to_tensor(inputs, layer.compute_dtype)
+    noise = standard_normal([block.size, *layer.loc.shape], block.seed, inputs.dtype)[: block.count]
+    with_one = tf.concat([inputs, tf.ones_like(inputs[..., :1])], -1)
+    outputs = tf.matmul(block.by_sample(with_one, with_one.shape[-1]), layer.weights_of(noise))
+    return layer.activation(tf.reshape(outputs, tf.concat([tf.shape(inputs)[:-1], [layer.units]], 0)))
 
 
 def _drawn(posterior: tfd.Distribution, block: Block, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
@@ -198,12 +209,14 @@ RULES: dict[type, Rule] = {
     tfp.layers.Convolution1DFlipout: CONVOLUTION,
     tfp.layers.Convolution2DFlipout: CONVOLUTION,
     tfp.layers.Convolution3DFlipout: CONVOLUTION,
+    RandomMatrix: Rule(draw=_matrix, count=lambda layer, inputs: layer.num_random),
     SharedUnits: Rule(draw=_factors, count=lambda layer, inputs: int(inputs.shape[-1])),
     NormalUnits: Rule(draw=_units, count=_half_the_inputs, per_row=True),
     ConditionalUnits: Rule(draw=_conditional_units, count=_half_the_inputs, per_row=True),
     tf_keras.layers.Dropout: Rule(draw=_dropout, count=_mask_elements),
     SampledNetwork: Rule(draw=_network, count=lambda layer, inputs: 1),
-    LinearisedNetwork: Rule(draw=_network, count=lambda layer, inputs: int(layer.space.size)),
+    GeneratedNetwork: Rule(draw=_network, count=lambda layer, inputs: int(layer.noise_size)),
+    NormalNetwork: Rule(draw=_network, count=lambda layer, inputs: int(layer.num_random)),
 }
 """The rule of each kind of layer and of its subclasses. The three estimators share one posterior, and so one rule."""
 
