@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,7 @@ def test_of_a_linear_network_the_matrix_normal_finds_the_exact_posterior() -> No
 
 @everywhere
 def test_a_model_is_the_same_after_it_was_saved(kind: str, tmp_path: Path) -> None:
+    """And can be loaded where nothing of the package but its name was imported."""
     inputs = tf_keras.Input((FAN_IN,))
     hidden = LAYERS[kind](UNITS, num_examples=N, activation="relu", seed=0)(inputs)
     parameters = LAYERS[kind](2, num_examples=N, seed=1)(hidden)
@@ -140,6 +143,8 @@ def test_a_model_is_the_same_after_it_was_saved(kind: str, tmp_path: Path) -> No
     model.compile("adam", loss=vbnn.negative_log_likelihood)
     model.fit(X, Y[:, :1], epochs=2, verbose=0)
     model.save(tmp_path / "model.keras")
+    script = "import sys, tf_keras, variational_bnn; tf_keras.models.load_model(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", script, tmp_path / "model.keras"], check=True, capture_output=True)
     loaded = tf_keras.models.load_model(tmp_path / "model.keras")
     for one in (model, loaded):
         one.fit(X, Y[:, :1], epochs=1, shuffle=False, verbose=0)

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from variational_bnn.base.checks import require, require_all
-from variational_bnn.models import convolutions, dense, dropout, latents, shared_units
+from variational_bnn.models import convolutions, dense, dropout, latents, random_matrix, shared_units
 from variational_bnn.models.backend import layers_of, register, tf, tf_keras
 from variational_bnn.models.likelihood_head import LikelihoodHead
 from variational_bnn.models.losses import loss_terms, term_names
@@ -17,7 +17,7 @@ from variational_bnn.models.many_steps import ManyStepsModel
 NUMERIC_KINDS = "biuf"
 """Kinds of NumPy's data types that hold numbers: booleans, integers, unsigned integers and floats."""
 
-_LOADED_WITH = (convolutions, dense, dropout, latents, shared_units)
+_LOADED_WITH = (convolutions, dense, dropout, latents, random_matrix, shared_units)
 """Keras imports only this module to load a saved model; these modules register the layers that such a model names."""
 
 
