@@ -125,6 +125,14 @@ def test_function_samples_have_the_closed_forms_mean_and_covariance() -> None:
     assert not _agree(functions, mean, 1.5 * cov), "the control: more variance"
 
 
+def test_samples_of_y_have_noise_of_their_own_also_where_the_seeds_are_equal() -> None:
+    """At the training rows, whose noise the function samples are conditioned on, and as many."""
+    predictive = GaussianProcess().fit(ONE, DEEP, 0).predict(X, num_samples=DRAWS, seed=3)
+    ratio = predictive.sample(seed=3).var(axis=0) / predictive.variance
+    assert (np.abs(ratio - 1) < 5 * np.sqrt(2 / DRAWS) + 0.1).all()
+    assert abs(ratio.mean() - 1) < 0.05
+
+
 def test_noise_that_is_not_known_has_the_highest_marginal_likelihood() -> None:
     """Of each output on its own; the largest on a grid of 1,000 levels is within a hundredth of SciPy's."""
     predictive = GaussianProcess().fit(DATASET, LEARNED, 0).predict(X_NEW, num_samples=2, seed=0)

@@ -50,7 +50,6 @@ def test_the_moments_of_each_layer_are_those_of_drawn_networks() -> None:
         assert (np.abs(layer_mean - h.mean(0)) < (4.5 / np.sqrt(DRAWS) + more) * sd_of_layer).all()
         error = ((h - h.mean(0)) ** 2).std(0) / np.sqrt(DRAWS)
         assert (np.abs(layer_variance - h.var(0)) < 4.5 * error + more * h.var(0)).all()
-        assert (np.abs(layer_mean - h.mean(0)) < 0.5 * np.abs(h.mean(0)) + 0.1).all()
         h = np.maximum(h, 0)
 
 

@@ -25,10 +25,11 @@ class AlphaDivergence(GradientMethod):
 
         energy = -1 / alpha sum over rows of log mean over draws of (p(y | x, w) (p(w) / q(w))^(1 / N))^alpha.
 
-    As alpha approaches 0 it becomes the negative evidence lower bound, whose q is narrower than the posterior. With
-    alpha = 1 it is expectation propagation with the same factor (q(w) / p(w))^(1 / N) for all rows. As rows differ, its
-    q is then wider than the exact marginals, also of a linear network. The mean over finitely many draws biases the
-    logarithm, as a smaller alpha would (Li & Gal 2017, arXiv 1703.02914).
+    As alpha approaches 0 it becomes the negative evidence lower bound, whose q is narrower than the posterior. With a
+    larger alpha q is wider. With alpha = 1 it is expectation propagation with the same factor (q(w) / p(w))^(1 / N) for
+    all rows; that does not give the exact marginals, not even of a linear network, but may be wider or narrower, by the
+    size of the errors. The mean over finitely many draws biases the logarithm, as a smaller alpha would (Li & Gal 2017,
+    arXiv 1703.02914).
 
     Args:
         steps: Number of gradient steps, >= 1.

@@ -26,8 +26,8 @@ class FullCovariance(GradientMethod):
     The posterior is approximated by N(m, L L^T), with L lower triangular, trained by the negative evidence lower bound
     (Opper & Archambeau 2009; Kucukelbir et al. 2017, arXiv 1603.00788). Where the mean-field posterior of `Flipout`
     leaves out correlations, here the family is too narrow only in that it is normal: for a linear network with known
-    noise it holds the exact posterior. The gradient leaves out the score, whose mean is zero, so that it has no noise
-    at an exact posterior (Roeder, Wu & Duvenaud 2017, arXiv 1703.09194).
+    noise it holds the exact posterior. The gradient leaves out the score, whose mean is zero: so, if a batch holds all
+    rows, it has no noise at an exact posterior (Roeder, Wu & Duvenaud 2017, arXiv 1703.09194).
 
     In a training step all rows share each draw of the weights. A function sample is one draw of the weights.
 
@@ -82,7 +82,8 @@ class FullCovariance(GradientMethod):
             raise FitError(f"the number of weights must be at most {MAX_WEIGHTS} for full_covariance, got {size}")
         loc = tf.Variable(problem.space.prior_draws(1, seed)[0])
         raw_scale = tf.Variable(tf.fill([size], softplus_inverse(self.initial_scale)))
-        # A step of Adam changes all entries alike: so scaled, those of a row add up to what a step changes a scale by.
+        # Adam moves every entry by about the learning rate. Divided by the root of their number, those of a row move
+        # together about as far as its scale.
         raw_below = tf.Variable(tf.zeros([size, size]))
 
         def root() -> tf.Tensor:

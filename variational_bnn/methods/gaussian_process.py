@@ -43,7 +43,8 @@ class GaussianProcess(NetworkMethod):
     for each output and all x, of highest marginal likelihood.
 
     Function samples are drawn by pathwise conditioning (Wilson et al. 2020, arXiv 2002.09309), from prior functions of
-    a network with 4,096 units a layer. They alone are approximate: their variance is off by some hundredths.
+    a network with 4,096 units a layer. They alone are approximate: all have the same hidden layers, so that their
+    variance is off by some hundredths, however many there are.
 
     Args:
         standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
@@ -134,8 +135,8 @@ def _most_likely_noise(values: Array, squares: Array, floor: float) -> Array:
     largest = max(10 * np.sqrt(squares.sum(axis=0).max() / len(values)), floor)
     variances = np.geomspace(floor, largest, NOISES) ** 2
     total = values[:, None] + variances
-    minus_log_evidence = (squares.T[:, :, None] / total + np.log(total)).sum(axis=1) / 2
-    return np.asarray(variances[minus_log_evidence.argmin(axis=1)])
+    logs = np.log(total).sum(axis=0)
+    return np.array([variances[((of_output[:, None] / total).sum(axis=0) + logs).argmin()] for of_output in squares.T])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -208,7 +209,7 @@ class ProcessPosterior:
         """Draws given the targets: prior draws f, moved by what a fit to the errors y - f - noise adds."""
         outputs = self.y.shape[1]
         prior = wide_network(self.network, self.x.shape[1], outputs, num_samples, seed)
-        noise = np.random.default_rng([seed, 1]).standard_normal((num_samples, *self.y.shape))
+        noise = np.random.default_rng([seed, 4]).standard_normal((num_samples, *self.y.shape))
         errors = self.y - _in_blocks(prior, self.x) - np.sqrt(self.noise_variances) * noise
         weights = self._weights(errors)
         return _in_blocks(lambda block: prior(block) + self._across(block) @ weights, rows)
@@ -222,7 +223,9 @@ class ProcessPosterior:
         prior, total = covariance(self.network, rows, rows), np.zeros(groups)
         for output, noise_variance in enumerate(self.noise_variances):
             explained = (across * self.precisions[:, output]) @ across.swapaxes(1, 2)
-            lower = np.linalg.cholesky(prior - explained + noise_variance * np.eye(tau))
+            values, vectors = np.linalg.eigh(prior - explained)
+            roots = np.sqrt(np.maximum(values, 0.0) + noise_variance)  # Far away, rounding may make values negative.
+            lower = np.linalg.cholesky(vectors * roots[:, None] ** 2 @ vectors.swapaxes(1, 2))
             loc = across @ self._weights(self.y)[:, output]
             total += tfd.MultivariateNormalTriL(loc, lower).log_prob(targets[:, output]).numpy()
         return total

@@ -29,9 +29,9 @@ class Hypernet(GradientMethod):
                                                          + digamma(S) - digamma(1).
 
     **The estimate is biased, the more so the more weights there are.** In P dimensions a few draws are all about
-    equally far from each other, so that it sees little of the shape of q; and with fewer numbers e than weights, q lies
-    on a surface, where the true KL is infinite. So variances depend on the number of draws: `docs/methods.md` shows by
-    how much where the exact posterior is known.
+    equally far from each other, so that it sees little of the shape of q; and with fewer numbers e than weights, as by
+    default, q lies on a surface, where the true KL is infinite. So variances depend on the number of draws:
+    `docs/methods.md` shows by how much where the exact posterior is known.
 
     Args:
         steps: Number of gradient steps, >= 1.
@@ -43,7 +43,8 @@ class Hypernet(GradientMethod):
         generator_units: Units of the generator's hidden layer, >= 1.
         num_draws: S, the draws of the weights in each step, >= 2.
         initial_scale: Standard deviation of the weights before the training, in units of their prior's, > 0.
-        kl_weight: Weight of the KL divergence in the loss, >= 0; with 1 the loss is the negative evidence lower bound.
+        kl_weight: Weight of the KL divergence in the loss, >= 0; with 1 the loss is an estimate of the negative
+            evidence lower bound.
         standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
             the training rows. The prior is then one of standardised values. Predictions are in the dataset's units in
             either case.

@@ -21,7 +21,8 @@ class MatrixGaussian(ModelMethod):
     The matrix of a layer's weights and biases has a covariance of its inputs and one of its units, whose Kronecker
     product is that of all its numbers (Louizos & Welling 2016, arXiv 1603.04733; see `DenseMatrixGaussian`). It is
     trained by the negative evidence lower bound. In a training step the outputs of each layer are drawn for each row by
-    itself. A function sample is one draw of the weights.
+    itself (local reparameterization, Kingma et al. 2015, arXiv 1506.02557). A function sample is one draw of the
+    weights.
 
     Args:
         steps: Number of gradient steps, >= 1.

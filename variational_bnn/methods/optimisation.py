@@ -1,4 +1,4 @@
-"""Optimisation over all the weights of a network at once: of points, and of what distributions of them depend on."""
+"""Training by Adam of all the weights of a network at once, or of the variables of a distribution of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probabilistic backpropagation: a normal posterior of all weights by one closed-form update for each row."""
+"""Probabilistic backpropagation: a mean-field normal posterior by one closed-form update for each row."""
 
 from __future__ import annotations
 
@@ -19,6 +19,9 @@ from variational_bnn.models.likelihoods import Normal
 from variational_bnn.models.stochastic import softplus_inverse
 from variational_bnn.models.weight_space import WeightSpace
 from variational_bnn.models.whole_networks import normal_model
+
+ROUNDING = 1e-6
+"""The least share of a weight's precision that counts as said by the rows."""
 
 GAMMA_PRIOR = 6.0, 6.0
 """Shape and rate of the gamma priors of the precision of the noise and of the weights, those of the paper."""
@@ -42,7 +45,7 @@ class Beliefs(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class ProbabilisticBackpropagation(NetworkMethod):
-    """Probabilistic backpropagation: a mean-field normal posterior without random numbers.
+    """Probabilistic backpropagation: a mean-field normal posterior by closed-form updates.
 
     Row by row, the means and variances of the weights are carried through the network in closed form, each layer's
     outputs being taken as normal and independent. With Z the density of the row's target that follows, the weights are
@@ -55,10 +58,13 @@ class ProbabilisticBackpropagation(NetworkMethod):
     the same rule; predictions have the mean noise variance. A second pass counts each row a second time, and so on: the
     mean fits better, and variances shrink.
 
+    No weights are drawn. The seed decides the order of the rows, and small random means at the start, by which the
+    units of a layer differ; they act as means of the prior.
+
     Args:
         passes: How often all rows are gone through, >= 1.
         learn_prior: Whether a precision of all weights, relative to the prior's, is learned too, with the prior
-            Gamma(6, 6), as in the paper; otherwise the prior is the network's.
+            Gamma(6, 6), as in the paper; otherwise the prior's standard deviations are the network's.
         standardise: Whether inputs and targets are standardised before the fit, by the means and standard deviations of
             the training rows. The prior is then one of standardised values. Predictions are in the dataset's units in
             either case.
@@ -237,7 +243,8 @@ def gamma_update(log_z: Sequence[Any], shape: Any, rate: Any) -> tuple[Any, Any]
 class _LearnedPrior:
     """The prior's factors N(z[p] | 0, 1 / precision), where the precision has a gamma posterior.
 
-    Each factor is approximated by a normal and a gamma factor, which expectation propagation refines after each pass.
+    Each factor is approximated by a normal and a gamma factor, which expectation propagation refines after each pass:
+    all at once, where the paper's code takes them one after the other.
 
     Args:
         size: P.
@@ -255,12 +262,13 @@ class _LearnedPrior:
             for prior, factors in zip(GAMMA_PRIOR, (self._shape, self._rate), strict=True)
         )
         precision = 1 / beliefs.variance - self._precision
-        valid = (precision > 0) & (shape > 1) & (rate > 0)
+        # Of a weight of which the rows say nothing, the difference is rounding.
+        valid = (precision > ROUNDING / beliefs.variance) & (shape > 1) & (rate > 0)
         variance = 1 / np.where(valid, precision, 1.0)  # Without the factor.
         mean = variance * (beliefs.mean / beliefs.variance - self._shift)
-        total = variance + rate / (shape - 1)
-        new_mean = mean - variance * mean / total
-        new_variance = variance - variance**2 / total
+        of_prior = rate / (shape - 1)
+        share = of_prior / (variance + of_prior)
+        new_mean, new_variance = share * mean, share * variance
         log_z = [log_normal(0.0, mean, variance + rate / (shape - 1 + more)).numpy() for more in (0, 1, 2)]
         new_shape, new_rate = (part.numpy() for part in gamma_update(log_z, shape, rate))
         self._precision = np.where(valid, 1 / new_variance - 1 / variance, self._precision)

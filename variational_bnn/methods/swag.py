@@ -9,6 +9,7 @@ import numpy as np
 
 from variational_bnn.base import Dataset, Network
 from variational_bnn.base.checks import Array, is_positive, require, require_count
+from variational_bnn.base.progress import report
 from variational_bnn.methods.optimisation import batch_log_posterior, optimise
 from variational_bnn.methods.problem import ModelPosterior, require_finite
 from variational_bnn.methods.training import GradientMethod
@@ -21,10 +22,10 @@ class SWAG(GradientMethod):
     """SWAG: a normal posterior with the moments of the iterates of gradient descent.
 
     From the mode of the posterior, which Adam finds, gradient descent goes on with a constant learning rate on small
-    batches, and every so many steps its weights are noted. Their mean m, their variances and their last deviations D
-    from the running mean, of rank K, make the posterior N(m, diag(variances) / 2 + D D^T / (2 (K - 1))) (Maddox et al.
-    2019, arXiv 1902.02476). So its width is that of the noise of the gradients: it grows with the learning rate, falls
-    with the batch size, and is zero if a batch holds all rows.
+    batches, and every so many steps its weights are noted. Their mean m, their variances and their last K deviations D
+    from the running mean make the posterior N(m, diag(variances) / 2 + D D^T / (2 (K - 1))) (Maddox et al. 2019,
+    arXiv 1902.02476). So its width is that of the noise of the gradients: it grows with the learning rate, falls with
+    the batch size, and is nearly zero if a batch holds all rows.
 
     Args:
         steps: Number of steps of Adam to the mode, >= 1.
@@ -94,9 +95,11 @@ class SWAG(GradientMethod):
         for number in range(self.snapshots):
             require_finite(float(descend(tf.constant([seed % 2**31, number + 1]))))
             weights = z.numpy()[0].astype(np.float64)
+            require_finite(float(np.abs(weights).max()))
             mean += (weights - mean) / (number + 1)
             square += (weights**2 - square) / (number + 1)
             deviations = [*deviations, weights - mean][-self.rank :]
+            report(number + 1, self.snapshots, "snapshots")
         scale = np.sqrt(np.maximum(square - mean**2, 0) / 2)
         root = np.stack(deviations, axis=1) / math.sqrt(2 * (self.rank - 1))
         return problem.posterior(normal_model(problem.network, mean, scale=scale, root=root), len(mean))

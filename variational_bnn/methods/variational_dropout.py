@@ -23,9 +23,9 @@ class VariationalDropout(ModelMethod):
 
     Each weight is N(loc, alpha loc^2), and alpha is learned for each input of a layer (Kingma, Salimans & Welling 2015,
     arXiv 1506.02557; see `DenseVariationalDropout`). The network's prior is not used: that of each weight is uniform in
-    log|w|. It is improper, and so is the posterior with it: what is trained is no approximation of any posterior (Hron,
-    Matthews & Ghahramani 2018, arXiv 1807.01969), which `Diagnostics.note` says too. A function sample is one draw of
-    the weights.
+    log|w|. It is improper, and in general so is the posterior: what is trained is no approximation of any posterior
+    (Hron, Matthews & Ghahramani 2018, arXiv 1807.01969), which `Diagnostics.note` says too. A function sample is one
+    draw of the weights.
 
     Args:
         steps: Number of gradient steps, >= 1.

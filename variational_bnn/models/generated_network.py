@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from variational_bnn.base import Network
 from variational_bnn.models.backend import register, tf, tf_keras
 from variational_bnn.models.random_numbers import standard_normal
@@ -38,11 +40,11 @@ class GeneratedNetwork(RandomNetwork):
     def build(self, input_shape: Any) -> None:
         """Make the variables of the generator."""
         size, noise, units = self.space.size, self.noise_size, self.generator_units
-        of_noise = tf_keras.initializers.RandomNormal(stddev=1 / math.sqrt(noise), seed=self.seed)
-        # A ReLU of a standard normal number has the mean square 1/2.
-        of_units = tf_keras.initializers.RandomNormal(
-            stddev=self.initial_scale * math.sqrt(2 / units), seed=self.seed + 1
-        )
+        seeds = [int(seed) for seed in np.random.SeedSequence(self.seed).generate_state(2)]
+        of_noise = tf_keras.initializers.RandomNormal(stddev=1 / math.sqrt(noise), seed=seeds[0])
+        # The ReLU of a standard normal number has the variance 1/2 - 1/(2 pi).
+        scale = self.initial_scale / math.sqrt(units * (1 / 2 - 1 / (2 * math.pi)))
+        of_units = tf_keras.initializers.RandomNormal(stddev=scale, seed=seeds[1])
         self.hidden_kernel = self.add_weight(name="hidden_kernel", shape=(noise, units), initializer=of_noise)
         self.hidden_bias = self.add_weight(name="hidden_bias", shape=(units,), initializer="zeros")
         self.kernel = self.add_weight(name="kernel", shape=(units, size), initializer=of_units)

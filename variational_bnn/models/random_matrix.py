@@ -218,7 +218,11 @@ class DenseMatrixGaussian(RandomMatrix):
 
 
 def _root(raw_scale: tf.Tensor, below: tf.Tensor) -> tf.Tensor:
-    """A lower triangular matrix; divided so that the entries of a row together change in a step as its scale does."""
+    """A lower triangular matrix, whose entries below the diagonal are divided by the root of their number.
+
+    Adam moves every variable by about the learning rate; so the entries of a row move together about as far as its
+    scale.
+    """
     triangle = tf.linalg.band_part(below, -1, 0) / math.sqrt(below.shape[0])
     return tf.linalg.set_diag(triangle, positive_scale(raw_scale))
 
@@ -237,8 +241,8 @@ class DenseVariationalDropout(RandomMatrix):
     noise of the weights). Biases are points. The prior of each weight is uniform in log|w|, for which KL(q || prior)
     depends on alpha alone, up to a constant, that of alpha = 1; it is the paper's polynomial.
 
-    That prior is improper, and with it the posterior: what is trained is no approximation of any posterior (Hron,
-    Matthews & Ghahramani 2018, arXiv 1807.01969).
+    That prior is improper, and in general so is the posterior: what is trained is no approximation of any posterior,
+    and the loss no bound (Hron, Matthews & Ghahramani 2018, arXiv 1807.01969).
     """
 
     def __init__(
@@ -291,7 +295,7 @@ class DenseVariationalDropout(RandomMatrix):
     def weights_kl(self) -> tf.Tensor:
         """KL(q || prior) of all weights in nats, a scalar, up to a constant; not divided by `num_examples`."""
         alpha = self.alpha
-        kl = -(tf.math.log(alpha) / 2 + sum(c * alpha**power for power, c in enumerate(POLYNOMIAL, 1)))
+        kl = -(tf.math.log_sigmoid(self.raw_alpha) / 2 + sum(c * alpha**power for power, c in enumerate(POLYNOMIAL, 1)))
         return self.units * tf.reduce_sum(kl + sum(POLYNOMIAL))
 
     def settings(self) -> dict[str, Any]:
