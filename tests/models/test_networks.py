@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,10 @@ import tensorflow as tf
 import tf_keras
 
 from variational_bnn.base import Network
+from variational_bnn.models.generated_network import generated_model
 from variational_bnn.models.likelihoods import Normal
 from variational_bnn.models.weight_space import WeightSpace
-from variational_bnn.models.whole_networks import linearised_model, sampled_model
+from variational_bnn.models.whole_networks import normal_model, sampled_model
 from variational_bnn.prediction.predict import predict, sample_functions
 from variational_bnn.prediction.random_variables import num_random_variables
 
@@ -128,7 +130,7 @@ def _agree(draws: Array, mean: Array, covariance: Array) -> bool:
 
 
 def test_the_tangents_functions_are_normal_with_covariance_j_r_rt_jt() -> None:
-    draws = _functions(linearised_model(NETWORK, LOC, ROOT), X[:8])
+    draws = _functions(normal_model(NETWORK, LOC, root=ROOT, linearised=True), X[:8])
     root = _jacobian()[:8, 0] @ ROOT
     mean = _outputs(LOC, X[:8])[:, 0]
     assert _agree(draws, mean, root @ root.T)
@@ -147,16 +149,16 @@ def test_every_draw_of_the_tangent_is_on_it() -> None:
         on_it = draws @ np.linalg.pinv(jacobian, rcond=1e-9).T @ jacobian.T
         return np.linalg.norm(draws - on_it, axis=1) / np.linalg.norm(draws, axis=1)
 
-    assert (off(linearised_model(NETWORK, LOC, ROOT)) < 1e-5).all()
+    assert (off(normal_model(NETWORK, LOC, root=ROOT, linearised=True)) < 1e-5).all()
     assert (off(sampled_model(NETWORK, LOC + RNG.normal(size=(20, SPACE.size)) @ ROOT.T)) > 1e-3).all()
 
 
 def test_of_a_linear_network_the_tangent_is_the_network() -> None:
-    """With the same root, each draw is a line, and their covariance is the features' own."""
+    """Each draw is a line, and their covariance is that of the weights, also with a scale and a root of low rank."""
     network = Network(input_shape=(1,), output_size=1, hidden_units=(), likelihood=Normal(scale=1.0), prior_scale=2.0)
     loc, root = np.array([0.3, -0.7]), np.array([[1.0, 0.0], [-0.6, 0.5]])
     x = np.linspace(-1, 2, 6)
-    draws = _functions(linearised_model(network, loc, root), x)
+    draws = _functions(normal_model(network, loc, root=root, linearised=True), x)
     np.testing.assert_allclose(np.diff(draws, n=2), 0, atol=1e-5)
     features = 2 * np.column_stack([x, np.ones(6)])
     covariance = features @ root @ root.T @ features.T
@@ -165,20 +167,26 @@ def test_of_a_linear_network_the_tangent_is_the_network() -> None:
     assert _agree(_functions(sampled, x), features @ loc, covariance)
     assert not _agree(draws, features @ loc, 1.1 * covariance)
 
+    scale = np.array([0.4, 0.9])
+    with_scale = _functions(normal_model(network, loc, scale=scale, root=root[:, :1]), x)
+    covariance = features @ (root[:, :1] @ root[:, :1].T + np.diag(scale**2)) @ features.T
+    assert _agree(with_scale, features @ loc, covariance)
+    assert not _agree(with_scale, features @ loc, 1.1 * covariance)
+
 
 def test_without_spread_the_tangent_is_the_network_at_its_centre() -> None:
-    model = linearised_model(NETWORK, LOC, np.zeros_like(ROOT))
+    model = normal_model(NETWORK, LOC, root=np.zeros_like(ROOT), linearised=True)
     plain = model(tf.constant(X))
     expected = SPACE.distribution(tf.constant(_outputs(LOC, X), tf.float32))
     np.testing.assert_allclose(plain.mean(), expected.mean(), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(plain.stddev(), expected.stddev(), rtol=1e-4)
     assert (predict(model, X, num_samples=10).epistemic_variance == 0).all()
-    moved = linearised_model(NETWORK, LOC, ROOT)
+    moved = normal_model(NETWORK, LOC, root=ROOT, linearised=True)
     assert not np.array_equal(moved(tf.constant(X)).mean(), moved(tf.constant(X)).mean()), "a plain call draws"
 
 
 @pytest.mark.parametrize("likelihood", [Normal(), Normal(scale="learned", floor=0.01), Normal(scale=0.3)])
-@pytest.mark.parametrize("kind", ["sampled", "linearised"])
+@pytest.mark.parametrize("kind", ["sampled", "linearised", "normal", "generated"])
 def test_a_saved_model_predicts_the_same(kind: str, likelihood: Normal, tmp_path: Path) -> None:
     """In safe mode, with plain values in its configuration."""
     network = Network(
@@ -191,16 +199,23 @@ def test_a_saved_model_predicts_the_same(kind: str, likelihood: Normal, tmp_path
     )
     size = WeightSpace.of(network).size
     values = np.random.default_rng(1).normal(size=(size, size))
-    model = sampled_model(network, values) if kind == "sampled" else linearised_model(network, values[0], 0.1 * values)
+    made: dict[str, Callable[[], tf_keras.Model]] = {
+        "sampled": lambda: sampled_model(network, values),
+        "linearised": lambda: normal_model(network, values[0], root=0.1 * values, linearised=True),
+        "normal": lambda: normal_model(network, values[0], scale=0.1 * np.abs(values[1]), root=0.1 * values[:, :2]),
+        "generated": lambda: generated_model(network, 3, 4, 0.1, seed=0),
+    }
+    model = made[kind]()
     model.save(tmp_path / "model.keras")
     loaded = tf_keras.models.load_model(tmp_path / "model.keras", safe_mode=True)
     results = [predict(m, X, num_samples=20, seed=3) for m in (model, loaded)]
     for name in ("mean", "epistemic_variance", "aleatoric_variance"):
         np.testing.assert_array_equal(*(getattr(predictive, name) for predictive in results))
     np.testing.assert_array_equal(*(predictive.log_prob(Y) for predictive in results))
-    assert num_random_variables(loaded) == num_random_variables(model) == (1 if kind == "sampled" else size)
+    numbers = {"sampled": 1, "linearised": size, "normal": size + 2, "generated": 3}[kind]
+    assert num_random_variables(loaded) == num_random_variables(model) == numbers
     assert loaded.get_layer("network").space.network == network
-    assert not loaded.trainable_variables
+    assert bool(loaded.trainable_variables) == (kind == "generated")
     loaded.get_layer("network").variables[0].assign_add(tf.ones_like(loaded.get_layer("network").variables[0]))
     assert not np.array_equal(predict(loaded, X, num_samples=20, seed=3).mean, results[0].mean), "other weights differ"
 
