@@ -189,16 +189,16 @@ def _compiled(space: WeightSpace, x: Float32Array, y: Float32Array, known: float
     """A compiled function that updates beliefs by rows in an order, given as an array of their numbers."""
     inputs, targets = tf.constant(x, tf.float64), tf.constant(y, tf.float64)
 
-    def by_row(row: tf.Tensor, beliefs: Beliefs) -> Beliefs:
+    def by_row(x: tf.Tensor, y: tf.Tensor, beliefs: Beliefs) -> Beliefs:
         mean, variance, shape, rate = beliefs
 
         def log_z(predicted: Any, more: float = 0.0) -> tf.Tensor:
             noise = known**2 if known else rate / (shape - 1 + more)
-            return log_normal(targets[row], predicted[0], predicted[1] + noise)
+            return log_normal(y, predicted[0], predicted[1] + noise)
 
         with tf.GradientTape() as tape:
             tape.watch((mean, variance))
-            predicted = output_moments(space, mean, variance, inputs[row])[-1]
+            predicted = output_moments(space, mean, variance, x)[-1]
             total = tf.reduce_sum(log_z(predicted))
         by_mean, by_variance = tape.gradient(total, (mean, variance))
         narrowed = variance - variance**2 * (by_mean**2 - 2 * by_variance)
@@ -210,8 +210,11 @@ def _compiled(space: WeightSpace, x: Float32Array, y: Float32Array, known: float
 
     @tf.function(autograph=False, jit_compile=True)
     def update(mean: tf.Tensor, variance: tf.Tensor, shape: tf.Tensor, rate: tf.Tensor, rows: tf.Tensor) -> Beliefs:
+        # In their order before the loop: XLA would compile a loop over the numbers of rows anew for each order.
+        xs, ys = tf.gather(inputs, rows), tf.gather(targets, rows)
+
         def body(number: tf.Tensor, beliefs: Beliefs) -> tuple[tf.Tensor, Beliefs]:
-            return number + 1, by_row(rows[number], beliefs)
+            return number + 1, by_row(xs[number], ys[number], beliefs)
 
         start = tf.constant(0), Beliefs(mean, variance, shape, rate)
         _, beliefs = tf.while_loop(lambda number, _: number < tf.shape(rows)[0], body, start)
