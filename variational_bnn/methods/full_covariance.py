@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from variational_bnn.base import Dataset, FitError, Network
@@ -12,7 +11,7 @@ from variational_bnn.methods.problem import ModelPosterior
 from variational_bnn.methods.training import GradientMethod
 from variational_bnn.models.backend import tf
 from variational_bnn.models.random_numbers import standard_normal
-from variational_bnn.models.stochastic import positive_scale, softplus_inverse
+from variational_bnn.models.stochastic import lower_root, softplus_inverse
 from variational_bnn.models.whole_networks import normal_model
 
 MAX_WEIGHTS = 5000
@@ -82,18 +81,12 @@ class FullCovariance(GradientMethod):
             raise FitError(f"the number of weights must be at most {MAX_WEIGHTS} for full_covariance, got {size}")
         loc = tf.Variable(problem.space.prior_draws(1, seed)[0])
         raw_scale = tf.Variable(tf.fill([size], softplus_inverse(self.initial_scale)))
-        # Adam moves every entry by about the learning rate. Divided by the root of their number, those of a row move
-        # together about as far as its scale.
-        raw_below = tf.Variable(tf.zeros([size, size]))
-
-        def root() -> tf.Tensor:
-            below = tf.linalg.band_part(raw_below, -1, 0) / math.sqrt(size)
-            return tf.linalg.set_diag(below, positive_scale(raw_scale))
+        below = tf.Variable(tf.zeros([size, size]))
 
         def loss(seed: tf.Tensor) -> tf.Tensor:
             """KL(q || p(w | x, y)) / N, up to a constant: the mean of log q - log p(y, w) over draws."""
             batch_seed, noise_seed = tf.unstack(tf.random.split(seed, alg="philox"))
-            lower = root()
+            lower = lower_root(raw_scale, below)
             z = loc + tf.matmul(
                 standard_normal([self.num_draws, size], noise_seed, tf.float32), lower, transpose_b=True
             )
@@ -104,6 +97,6 @@ class FullCovariance(GradientMethod):
             log_prior, log_likelihood = batch_log_posterior(problem, z, self.batch_size, batch_seed)
             return tf.reduce_mean(log_q - log_prior - log_likelihood) / len(problem.x)
 
-        minimise(loss, [loc, raw_scale, raw_below], self, seed)
-        model = normal_model(problem.network, loc.numpy(), root=root().numpy())
+        minimise(loss, [loc, raw_scale, below], self, seed)
+        model = normal_model(problem.network, loc.numpy(), root=lower_root(raw_scale, below).numpy())
         return problem.posterior(model, size + size * (size + 1) // 2)

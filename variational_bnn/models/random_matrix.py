@@ -12,7 +12,7 @@ from variational_bnn.base.checks import is_positive, require, require_count
 from variational_bnn.models.backend import full_precision, register, tf, tf_keras
 from variational_bnn.models.mean_field import ATTRIBUTES, NUM_EXAMPLES, described
 from variational_bnn.models.random_numbers import sizes_of
-from variational_bnn.models.stochastic import SCALE_FLOOR, Variational, positive_scale, softplus_inverse
+from variational_bnn.models.stochastic import SCALE_FLOOR, Variational, lower_root, softplus_inverse
 
 SECTIONS = f"""\
 A call adds `kl_weight * KL / num_examples` to the loss of the model. Inputs have shape `[..., fan-in]`, outputs
@@ -184,7 +184,7 @@ class DenseMatrixGaussian(RandomMatrix):
 
     def roots(self) -> tuple[tf.Tensor, tf.Tensor]:
         """A `[fan-in + 1, fan-in + 1]` and B `[units, units]`, lower triangular."""
-        return _root(self.raw_row_scale, self.rows_below), _root(self.raw_column_scale, self.columns_below)
+        return lower_root(self.raw_row_scale, self.rows_below), lower_root(self.raw_column_scale, self.columns_below)
 
     def weights_of(self, noise: tf.Tensor) -> tf.Tensor:
         """Draws of the matrix `[..., fan-in + 1, units]`, of standard normal noise of that shape."""
@@ -215,16 +215,6 @@ class DenseMatrixGaussian(RandomMatrix):
     def settings(self) -> dict[str, Any]:
         """Plain values of the arguments of this class."""
         return {**super().settings(), **self._numbers}
-
-
-def _root(raw_scale: tf.Tensor, below: tf.Tensor) -> tf.Tensor:
-    """A lower triangular matrix, whose entries below the diagonal are divided by the root of their number.
-
-    Adam moves every variable by about the learning rate; so the entries of a row move together about as far as its
-    scale.
-    """
-    triangle = tf.linalg.band_part(below, -1, 0) / math.sqrt(below.shape[0])
-    return tf.linalg.set_diag(triangle, positive_scale(raw_scale))
 
 
 RATE = """\

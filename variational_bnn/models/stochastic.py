@@ -25,6 +25,20 @@ def positive_scale(raw: tf.Tensor) -> tf.Tensor:
     return SCALE_FLOOR + tf.nn.softplus(raw)
 
 
+def lower_root(raw_scale: tf.Tensor, below: tf.Tensor) -> tf.Tensor:
+    """The root `[n, n]` of a posterior covariance: lower triangular, with `positive_scale(raw_scale)` on its diagonal.
+
+    The entries below the diagonal are divided by the root of n. Adam moves every variable by about the learning rate;
+    so the entries of a row move together about as far as its scale.
+
+    Args:
+        raw_scale: `[n]`.
+        below: `[n, n]`, of which only the entries below the diagonal are used.
+    """
+    triangle = tf.linalg.band_part(below, -1, 0) / np.sqrt(below.shape[0])
+    return tf.linalg.set_diag(triangle, positive_scale(raw_scale))
+
+
 RANDOM = (
     tf_keras.__internal__.layers.BaseRandomLayer,
     *(
