@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from variational_bnn.base import Dataset, Diagnostics, FitError, Network, Predictive
 from variational_bnn.base.checks import Array, Floats
-from variational_bnn.methods.problem import NetworkMethod
+from variational_bnn.methods.problem import NetworkMethod, reason_against_moments
 from variational_bnn.models.backend import tfd
 from variational_bnn.models.likelihoods import Normal
 
@@ -69,12 +69,9 @@ class GaussianProcess(NetworkMethod):
 
     def supports(self, dataset: Dataset, network: Network) -> str | None:
         """Why the network has no such limit, or none in closed form; None if it has."""
-        if not isinstance(network.likelihood, Normal):
-            return f"it needs a Normal likelihood, got {network.likelihood!r}"
         if network.hidden_units and not network.scale_prior_by_fan_in:
             return "it needs scale_prior_by_fan_in=True: otherwise functions grow without bound with the width"
-        known = not network.hidden_units or network.activation in ("linear", "relu")
-        return None if known else f"its activation must be linear or relu, got {network.activation}"
+        return reason_against_moments(network)
 
     def fit(self, dataset: Dataset, network: Network, seed: int) -> ProcessPosterior:
         """The posterior in closed form.

@@ -13,7 +13,7 @@ import numpy as np
 from variational_bnn.base import Dataset, FitError, Network
 from variational_bnn.base.checks import Array, Float32Array, require, require_count
 from variational_bnn.base.progress import report
-from variational_bnn.methods.problem import ModelPosterior, NetworkMethod
+from variational_bnn.methods.problem import ModelPosterior, NetworkMethod, reason_against_moments
 from variational_bnn.models.backend import tf
 from variational_bnn.models.likelihoods import Normal
 from variational_bnn.models.stochastic import softplus_inverse
@@ -96,10 +96,7 @@ class ProbabilisticBackpropagation(NetworkMethod):
 
     def supports(self, dataset: Dataset, network: Network) -> str | None:
         """Why the network has no moments in closed form; None if it has."""
-        if not isinstance(network.likelihood, Normal):
-            return f"it needs a Normal likelihood, got {network.likelihood!r}"
-        known = not network.hidden_units or network.activation in ("linear", "relu")
-        return None if known else f"its activation must be linear or relu, got {network.activation}"
+        return reason_against_moments(network)
 
     def fit(self, dataset: Dataset, network: Network, seed: int) -> ModelPosterior:
         """Go through the rows.

@@ -12,6 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from variational_bnn.base import Dataset, Diagnostics, FitError, Network, Predictive, require_compatible
 from variational_bnn.base.checks import Array, Float32Array, require
 from variational_bnn.models.backend import tf_keras
+from variational_bnn.models.likelihoods import Normal
 from variational_bnn.models.weight_space import WeightSpace
 from variational_bnn.prediction.predict import predict, sample_functions
 from variational_bnn.prediction.random_variables import num_random_variables
@@ -158,6 +159,14 @@ class NetworkMethod(abc.ABC):
         reason = self.supports(dataset, network)
         require(reason is None, str(reason))
         return Problem.of(dataset, network, standardise=self.standardise)
+
+
+def reason_against_moments(network: Network) -> str | None:
+    """Why a network's moments are not known in closed form, by its likelihood or its activation; None if they are."""
+    if not isinstance(network.likelihood, Normal):
+        return f"it needs a Normal likelihood, got {network.likelihood!r}"
+    known = not network.hidden_units or network.activation in ("linear", "relu")
+    return None if known else f"its activation must be linear or relu, got {network.activation}"
 
 
 def require_finite(loss: float) -> None:
