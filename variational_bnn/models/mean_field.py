@@ -126,9 +126,7 @@ class MeanField(Variational):
         self.raw_scale = self.add_weight(name="posterior_raw_scale", initializer=self._initial_raw_scale, **shared)
 
     def _initial_loc(self, shape: Any, dtype: tf.DType, **_: Any) -> tf.Tensor:
-        initializer = tf_keras.initializers.VarianceScaling(seed=self.noise_seed)
-        kernel = initializer([shape[0] - self.use_bias, shape[1]], dtype)
-        return tf.concat([kernel, tf.zeros([int(self.use_bias), shape[1]], dtype)], 0)
+        return initial_means(shape, dtype, self.noise_seed, int(self.use_bias))
 
     def _initial_raw_scale(self, shape: Any, dtype: tf.DType, **_: Any) -> tf.Tensor:
         raw = [[softplus_inverse(self._numbers["initial_scale"] * scale)] for [scale] in self.prior_scales]
@@ -190,6 +188,19 @@ class MeanField(Variational):
             weights: The posterior, as from `posterior()`.
             random: The random numbers of the call.
         """
+
+
+def initial_means(shape: Any, dtype: tf.DType, seed: int, biases: int) -> tf.Tensor:
+    """Posterior means of a matrix at the start: those of a dense layer of Keras, and zeros in the last rows, of biases.
+
+    Args:
+        shape: Of the matrix, `(fan-in + biases, units)`.
+        dtype: Of the means.
+        seed: Of the means of the weights.
+        biases: How many rows are biases, 0 or 1.
+    """
+    kernel = tf_keras.initializers.VarianceScaling(seed=seed)([shape[0] - biases, shape[1]], dtype)
+    return tf.concat([kernel, tf.zeros([biases, shape[1]], dtype)], 0)
 
 
 def _part(values: tf.Tensor, shape: list[int]) -> tf.Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 
 from variational_bnn.base.checks import is_positive, require, require_count
 from variational_bnn.models.backend import full_precision, register, tf, tf_keras
-from variational_bnn.models.mean_field import ATTRIBUTES, NUM_EXAMPLES, described
+from variational_bnn.models.mean_field import ATTRIBUTES, NUM_EXAMPLES, described, initial_means
 from variational_bnn.models.random_numbers import sizes_of
 from variational_bnn.models.stochastic import SCALE_FLOOR, Variational, lower_root, softplus_inverse
 
@@ -78,8 +78,7 @@ class RandomMatrix(Variational, abc.ABC):
         super().build(input_shape)
 
     def _initial_loc(self, shape: Any, dtype: tf.DType, **_: Any) -> tf.Tensor:
-        initializer = tf_keras.initializers.VarianceScaling(seed=self.noise_seed)
-        return tf.concat([initializer([shape[0] - 1, shape[1]], dtype), tf.zeros([1, shape[1]], dtype)], 0)
+        return initial_means(shape, dtype, self.noise_seed, 1)
 
     @abc.abstractmethod
     def build_variation(self, rows: int, units: int) -> None:
